@@ -1,0 +1,1 @@
+"""Running a pair of models: cache, drafting, verification, engine, traces."""

@@ -1,0 +1,106 @@
+"""Keys and values of one model in buffers that the engine owns and never reallocates."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicLayer
+
+
+class SlotLayer(DynamicLayer):
+    """One layer's keys and values, [1, heads, capacity, head_dim], filled from the left."""
+
+    def __init__(self, capacity: int):
+        super().__init__()
+        self.capacity = capacity
+        self.used = 0
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Allocate for the shapes of the first tokens seen."""
+        self.dtype, self.device = key_states.dtype, key_states.device
+        self.keys = self._buffer(key_states)
+        self.values = self._buffer(value_states)
+        self.is_initialized = True
+
+    def _buffer(self, states: Tensor) -> Tensor:
+        batch, heads, _, head_dim = states.shape
+        return states.new_zeros(batch, heads, self.capacity, head_dim)
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args, **_kwargs
+    ) -> tuple[Tensor, Tensor]:
+        """Write the new rows into the next slots; return everything up to them as views."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        end = self.used + key_states.shape[-2]
+        self.keys[:, :, self.used : end] = key_states
+        self.values[:, :, self.used : end] = value_states
+        self.used = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def get_seq_length(self) -> int:
+        """Slots in use, uncommitted ones included."""
+        return self.used
+
+
+class TreeCache(Cache):
+    """Committed tokens first, then the slots of the tree being tried.
+
+    `length` counts committed tokens, `pending` the slots after them. A commit moves the accepted
+    slots of all layers down in one gather, since layers of equal shape share one buffer.
+    """
+
+    def __init__(self, capacity: int):
+        super().__init__(layer_class_to_replicate=partial(SlotLayer, capacity))
+        self.capacity = capacity
+        self.length = 0
+        self.storage: list[Tensor] = []
+
+    @property
+    def used(self) -> int:
+        """Slots in use in every layer."""
+        return self.layers[0].used if self.layers else 0
+
+    @property
+    def pending(self) -> int:
+        """Uncommitted slots."""
+        return self.used - self.length
+
+    @property
+    def bytes(self) -> int:
+        """Memory of all buffers."""
+        return sum(x.numel() * x.element_size() for x in self.storage)
+
+    def consolidate(self) -> None:
+        """Give layers of equal shape one common buffer. Call after a first forward pass."""
+        groups = defaultdict(list)
+        for layer in self.layers:
+            for name in ("keys", "values"):
+                groups[getattr(layer, name).shape].append((layer, name))
+        self.storage = []
+        for members in groups.values():
+            common = torch.stack([getattr(layer, name) for layer, name in members])
+            for view, (layer, name) in zip(common, members, strict=True):
+                setattr(layer, name, view)
+            self.storage.append(common)
+
+    def commit(self, slots: Sequence[int]) -> None:
+        """Keep these pending slots, given by offset and ascending, and forget the others."""
+        count = len(slots)
+        if list(slots) != list(range(count)):
+            for buffer in self.storage:
+                source = torch.tensor(slots, device=buffer.device) + self.length
+                kept = buffer.index_select(-2, source)
+                buffer[..., self.length : self.length + count, :] = kept
+        self._set_length(self.length + count)
+
+    def clear(self) -> None:
+        """Forget every token; buffers stay."""
+        self._set_length(0)
+
+    def _set_length(self, length: int) -> None:
+        self.length = length
+        for layer in self.layers:
+            layer.used = length

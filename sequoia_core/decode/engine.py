@@ -1,0 +1,212 @@
+"""The engine: draft a tree, check it in one target pass, keep the accepted path, again."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from sequoia_core.decode.drafting import DraftedTree, TreePlan, draft_tree
+from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.settings import GenerationSettings
+from sequoia_core.decode.step_trace import node_trace
+from sequoia_core.decode.timing import Stopwatch, now
+from sequoia_core.decode.trace import Bonus, RunSummary, StepTrace
+from sequoia_core.decode.walk import Walk, walk_tree
+from sequoia_core.errors import InputError
+from sequoia_core.tree.token_tree import TokenTree
+
+__all__ = ["Engine", "GenerationSettings", "Run"]
+
+RUNNING, END_OF_TEXT, TOKEN_LIMIT, CANCELLED = "running", "end of text", "token limit", "cancelled"
+
+
+class Engine:
+    """Runs a pair of models. One run at a time: a new run takes over the caches."""
+
+    def __init__(self, pair: ModelPair):
+        self.pair = pair
+
+    def run(
+        self,
+        prompt: str | Sequence[int],
+        settings: GenerationSettings,
+        tree: TokenTree,
+        *,
+        trace: bool = True,
+    ) -> "Run":
+        """Generate from a prompt with a static tree; iterate over the result, a step at a time.
+
+        A tree of one node is plain decoding on the same caches. `trace` adds the drafted nodes to
+        every step, outside the time measured. Raises InputError for an empty prompt, for one that
+        does not fit the context together with the new tokens, and for a tree the pair cannot take.
+        """
+        prompt_ids = self.pair.encode(prompt) if isinstance(prompt, str) else list(prompt)
+        _check_prompt(prompt_ids, self.pair, settings)
+        self.pair.check_tree(tree)
+        return Run(self.pair, prompt_ids, settings, tree, trace)
+
+
+def _check_prompt(prompt_ids: list[int], pair: ModelPair, settings: GenerationSettings) -> None:
+    if not prompt_ids:
+        raise InputError("The prompt is empty; write a few words to continue from.")
+    outside = [token for token in prompt_ids if not 0 <= token < pair.vocab]
+    if outside:
+        raise InputError(f"Prompt token {outside[0]} is outside the vocabulary of {pair.vocab}.")
+    context = pair.context_length
+    if len(prompt_ids) >= context:
+        raise InputError(
+            f"The prompt has {len(prompt_ids):,} tokens and the model's context {context:,}; "
+            "shorten the prompt."
+        )
+    total = len(prompt_ids) + settings.max_new_tokens
+    if total > context:
+        raise InputError(
+            f"The prompt ({len(prompt_ids):,} tokens) and {settings.max_new_tokens:,} new tokens "
+            f"exceed the model's context of {context:,}; ask for at most "
+            f"{context - len(prompt_ids):,} new tokens."
+        )
+
+
+class Run:
+    """One generation: an iterator of StepTrace that does one step per `next`.
+
+    Stop between steps by not asking for more, or with `close`. `summary` is valid at any time.
+    """
+
+    def __init__(
+        self,
+        pair: ModelPair,
+        prompt_ids: list[int],
+        settings: GenerationSettings,
+        tree: TokenTree,
+        trace: bool,
+    ):
+        self.pair, self.settings, self.tree = pair, settings, tree
+        self.prompt_ids = prompt_ids
+        self.token_ids: list[int] = []
+        self.prefill_seconds = 0.0
+        self.decode_seconds = 0.0
+        self.steps = 0
+        self.stopped = RUNNING
+        self._trace = trace
+        self._generator = torch.Generator(pair.device).manual_seed(settings.seed)
+        self._watch = Stopwatch(pair.device)
+        self._iterator = self._generate()
+
+    def __iter__(self) -> Iterator[StepTrace]:
+        return self
+
+    def __next__(self) -> StepTrace:
+        with torch.inference_mode():
+            return next(self._iterator)
+
+    def close(self) -> None:
+        """Stop here; the tokens so far stay."""
+        self._iterator.close()
+        if self.stopped == RUNNING:
+            self.stopped = CANCELLED
+
+    def piece(self, token_id: int) -> str:
+        """A token as text for display."""
+        return self.pair.piece(token_id)
+
+    def summary(self) -> RunSummary:
+        """What was written so far and how long it took."""
+        return RunSummary(
+            self.pair.decode(self.token_ids),
+            list(self.token_ids),
+            self.steps,
+            self.prefill_seconds,
+            self.decode_seconds,
+            self.stopped,
+        )
+
+    def _generate(self) -> Iterator[StepTrace]:
+        self._prefill()
+        plan = TreePlan.of(self.tree, self.pair.device)
+        while self.stopped == RUNNING:
+            plan = self._fit(plan)
+            yield self._step(plan)
+
+    def _prefill(self) -> None:
+        """Read the prompt but for its last token, which becomes the first root."""
+        started = now(self.pair.device)
+        capacity = len(self.prompt_ids) + self.settings.max_new_tokens + self.tree.size + 1
+        models = [self.pair.target] if self.tree.size == 1 else [self.pair.target, self.pair.draft]
+        for model in models:
+            model.reset(capacity)
+            if len(self.prompt_ids) > 1:
+                model.append(self.prompt_ids[:-1])
+        self.prefill_seconds = now(self.pair.device) - started
+
+    def _fit(self, plan: TreePlan) -> TreePlan:
+        """Cut off levels whose positions would lie beyond the context."""
+        room = self.pair.context_length - 1 - self.pair.target.length
+        if plan.tree.depth <= room:
+            return plan
+        return TreePlan.of(plan.tree.truncate(room), self.pair.device)
+
+    @property
+    def _tokens(self) -> list[int]:
+        return self.prompt_ids + self.token_ids
+
+    def _step(self, plan: TreePlan) -> StepTrace:
+        pair, watch = self.pair, self._watch
+        prefix_length = pair.target.length
+        drafted = self._draft(plan)
+        token_ids = drafted.token_ids.tolist()
+        with watch.part("verify"):
+            logits = pair.target.forward(
+                drafted.token_ids, plan.depths + prefix_length, plan.visible
+            )[:, : pair.vocab]
+        with watch.part("sample"):
+            walk = walk_tree(plan, drafted, token_ids, logits, self.settings, self._generator)
+        with watch.part("commit"):
+            committed = self._commit(plan, walk, token_ids)
+        seconds = watch.take()
+        self.decode_seconds += seconds.total
+        nodes = None
+        if self._trace:
+            nodes = node_trace(plan, drafted, token_ids, logits, walk, self.settings, pair.piece)
+        bonus = Bonus(
+            walk.bonus_token, pair.piece(walk.bonus_token), walk.bonus_source, walk.bonus_prob
+        )
+        self.steps += 1
+        return StepTrace(
+            self.steps - 1, prefix_length, walk.accepted, bonus, committed, seconds, nodes
+        )
+
+    def _draft(self, plan: TreePlan) -> DraftedTree:
+        missing = self._tokens[-1:]
+        if plan.tree.size > 1:
+            missing = self._tokens[self.pair.draft.length :]
+        return draft_tree(
+            self.pair.draft,
+            plan,
+            missing,
+            self.pair.vocab,
+            self.settings,
+            self._generator,
+            self._watch,
+        )
+
+    def _commit(self, plan: TreePlan, walk: Walk, token_ids: list[int]) -> list[int]:
+        """Keep the accepted path in both caches; return the tokens that count."""
+        self.pair.target.commit([0, *walk.accepted])
+        if plan.tree.size > 1:
+            rows = [plan.row[node] for node in walk.accepted]
+            self.pair.draft.commit([row - 1 for row in rows if row > 0])
+        committed = [token_ids[node] for node in walk.accepted] + [walk.bonus_token]
+        committed = self._cut(committed)
+        self.token_ids.extend(committed)
+        return committed
+
+    def _cut(self, committed: list[int]) -> list[int]:
+        """End after the first end-of-text token, or at the token limit."""
+        ends = [i for i, token in enumerate(committed) if token in self.pair.end_tokens]
+        left = self.settings.max_new_tokens - len(self.token_ids)
+        if ends and ends[0] < left:
+            self.stopped = END_OF_TEXT
+            return committed[: ends[0] + 1]
+        if len(committed) >= left:
+            self.stopped = TOKEN_LIMIT
+        return committed[:left]

@@ -1,0 +1,131 @@
+"""A causal language model with an engine-owned cache and tree-shaped forward passes."""
+
+import inspect
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sequoia_core.decode.cache import TreeCache
+from sequoia_core.decode.masks import AttentionKinds, additive_mask
+from sequoia_core.errors import InputError
+
+PREFILL_CHUNK = 512
+CAPACITY_STEP = 256
+
+
+class TreeModel:
+    """One of the pair's two models. Not thread-safe: one run at a time.
+
+    Tokens are first forwarded into pending cache slots, then committed or forgotten.
+    """
+
+    def __init__(self, model, name: str):
+        self.model = model.eval()
+        self.name = name
+        self.config = model.config.get_text_config()
+        self.kinds = AttentionKinds.of(self.config)
+        self.device = model.device
+        self.dtype = model.dtype
+        self._takes_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self.cache = TreeCache(0)
+        self._positions = torch.zeros(0, dtype=torch.long, device=self.device)
+
+    @property
+    def vocab(self) -> int:
+        """Width of the logits."""
+        return self.model.get_output_embeddings().weight.shape[0]
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens the model was made for; 2,048 where its configuration does not say."""
+        for field in ("max_position_embeddings", "n_positions", "n_ctx"):
+            if getattr(self.config, field, None):
+                return int(getattr(self.config, field))
+        return 2048
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, shared ones once."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of weights and cache on the device."""
+        weights = sum(p.numel() * p.element_size() for p in self.model.parameters())
+        return weights + self.cache.bytes
+
+    @property
+    def length(self) -> int:
+        """Committed tokens in the cache."""
+        return self.cache.length
+
+    @torch.inference_mode()
+    def reset(self, capacity: int) -> None:
+        """Empty the cache and make sure it holds `capacity` tokens; reallocates only to grow."""
+        if capacity > self.cache.capacity:
+            rounded = -(-capacity // CAPACITY_STEP) * CAPACITY_STEP
+            self.cache = TreeCache(rounded)
+            self._positions = torch.zeros(rounded, dtype=torch.long, device=self.device)
+            self._touch()
+        self.cache.clear()
+
+    def _touch(self) -> None:
+        """One throw-away token, so that every layer's buffer exists before decoding."""
+        self.forward(self._tensor([0]), self._tensor([0]), self._seen(1))
+        self.cache.consolidate()
+
+    def _tensor(self, values: Sequence[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self.device)
+
+    def _seen(self, count: int) -> Tensor:
+        """Causal visibility among `count` new tokens, bool [count, count]."""
+        return torch.ones(count, count, dtype=torch.bool, device=self.device).tril_()
+
+    @torch.inference_mode()
+    def forward(
+        self, token_ids: Tensor, positions: Tensor, visible: Tensor, rows: int = 0
+    ) -> Tensor:
+        """Logits of new tokens, which take the next pending slots.
+
+        token_ids, positions: int64 [queries]. visible: bool [queries, pending + queries], which
+        uncommitted slots each token sees, itself included; all committed tokens are seen.
+        rows: only the last `rows` logits, 0 for all. Returns [queries or rows, vocab].
+        """
+        start, prefix = self.cache.used, self.cache.length
+        end = start + len(token_ids)
+        self._positions[start:end] = positions
+        mask = additive_mask(visible, prefix, self._positions[:end], self.kinds, self.dtype)
+        extra = {"logits_to_keep": rows} if self._takes_rows else {}
+        output = self.model(
+            input_ids=token_ids[None],
+            attention_mask=mask,
+            position_ids=positions[None],
+            past_key_values=self.cache,
+            use_cache=True,
+            **extra,
+        )
+        return output.logits[0, -rows:]
+
+    @torch.inference_mode()
+    def append(self, token_ids: Sequence[int]) -> Tensor:
+        """Forward tokens that are certain and commit them. Returns the last one's logits [vocab].
+
+        Long inputs go in chunks, so that no mask is larger than a chunk times the context.
+        """
+        if not token_ids:
+            raise InputError("There is no token to continue from; give at least one.")
+        for start in range(0, len(token_ids), PREFILL_CHUNK):
+            chunk = self._tensor(token_ids[start : start + PREFILL_CHUNK])
+            positions = torch.arange(self.length, self.length + len(chunk), device=self.device)
+            logits = self.forward(chunk, positions, self._seen(len(chunk)), rows=1)
+            self.commit(range(len(chunk)))
+        return logits[-1]
+
+    @torch.inference_mode()
+    def commit(self, slots: Sequence[int]) -> None:
+        """Keep these pending slots in ascending order, forget the others."""
+        sources = self._tensor(list(slots)) + self.length
+        kept = self._positions[sources]
+        self._positions[self.length : self.length + len(slots)] = kept
+        self.cache.commit(slots)

@@ -1,0 +1,75 @@
+"""Does this model take a tree? A small random tree against plain forwards, path by path."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sequoia_core.decode.model import TreeModel
+from sequoia_core.errors import ModelError
+from sequoia_core.tree.token_tree import TokenTree
+
+PREFIX = 5
+TREE = TokenTree([-1, 0, 0, 1, 1, 2, 3])
+CHAIN = TokenTree([-1, 0, 1, 2])
+
+# Largest difference, in standard deviations of the logits, that rounding explains.
+TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What shapes a model can be drafted for with, and why not trees."""
+
+    trees: bool
+    reason: str = ""
+
+    def both(self, other: "SelfTest") -> "SelfTest":
+        """What holds for a pair."""
+        return self if not self.trees else other
+
+
+@torch.inference_mode()
+def self_test(model: TreeModel) -> SelfTest:
+    """Compare tree-masked logits with plain ones. Raises ModelError if even a chain differs."""
+    difference = _difference(model, CHAIN)
+    limit = TOLERANCE.get(model.dtype, 0.15)
+    if not difference <= limit:
+        raise ModelError(
+            f"{model.name} gives other logits with its cache than without ({difference:.3g} "
+            "standard deviations), so nothing could be verified; choose another model."
+        )
+    difference = _difference(model, TREE)
+    if difference <= limit:
+        return SelfTest(True)
+    return SelfTest(
+        False,
+        f"{model.name} does not follow a tree attention mask (logits differ by {difference:.3g} "
+        "standard deviations).",
+    )
+
+
+def _difference(model: TreeModel, tree: TokenTree) -> float:
+    generator = torch.Generator().manual_seed(0)
+    count = PREFIX + tree.size
+    token_ids = torch.randint(model.vocab, (count,), generator=generator).to(model.device)
+    try:
+        ours = _tree_logits(model, token_ids, tree)
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):
+        return float("nan")
+    plain = torch.stack([_path_logits(model, token_ids, tree, node) for node in range(tree.size)])
+    return float((ours - plain).abs().max() / plain.std())
+
+
+def _tree_logits(model: TreeModel, token_ids: Tensor, tree: TokenTree) -> Tensor:
+    model.reset(len(token_ids))
+    model.append(token_ids[:PREFIX].tolist())
+    depths = torch.from_numpy(tree.depths).long().to(model.device)
+    visible = torch.from_numpy(tree.visible).to(model.device)
+    return model.forward(token_ids[PREFIX:], depths + PREFIX, visible).float()
+
+
+def _path_logits(model: TreeModel, token_ids: Tensor, tree: TokenTree, node: int) -> Tensor:
+    path = torch.tensor(tree.path(node), device=model.device) + PREFIX
+    plain = torch.cat([token_ids[:PREFIX], token_ids[path]])
+    return model.model(input_ids=plain[None], use_cache=False).logits[0, -1].float()

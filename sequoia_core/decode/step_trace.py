@@ -1,0 +1,67 @@
+"""The drafted nodes of a step as plain data, made outside the time measured."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sequoia_core.decode.drafting import DraftedTree, TreePlan
+from sequoia_core.decode.sampling import distribution, draft_distribution
+from sequoia_core.decode.settings import GenerationSettings
+from sequoia_core.decode.trace import ACCEPTED, REJECTED, UNREACHED, Nodes
+from sequoia_core.decode.walk import Walk
+from sequoia_core.tree.token_tree import TokenTree
+
+
+def node_trace(
+    plan: TreePlan,
+    drafted: DraftedTree,
+    token_ids: list[int],
+    target_logits: Tensor,
+    walk: Walk,
+    settings: GenerationSettings,
+    piece: Callable[[int], str],
+) -> Nodes:
+    """Tokens, probabilities and verdicts of all nodes. target_logits: [n, vocab]."""
+    tree = plan.tree
+    draft_probs, target_probs = _probabilities(plan, drafted, target_logits, settings)
+    return Nodes(
+        tree.parents.tolist(),
+        tree.ranks.tolist(),
+        token_ids,
+        [piece(token) for token in token_ids],
+        [1.0, *draft_probs],
+        [1.0, *target_probs],
+        statuses(tree, walk),
+    )
+
+
+@torch.inference_mode()
+def _probabilities(
+    plan: TreePlan, drafted: DraftedTree, target_logits: Tensor, settings: GenerationSettings
+) -> tuple[list[float], list[float]]:
+    """Of every drafted node's token given its path: the draft's and the target's."""
+    if plan.tree.size == 1:
+        return [], []
+    temperature = settings.temperature or 1.0
+    top_p = settings.top_p if settings.temperature else 1.0
+    parents = torch.tensor(plan.tree.parents[1:], dtype=torch.long, device=target_logits.device)
+    rows = torch.tensor(plan.row, device=parents.device)[parents]
+    expanded = parents.unique()
+    tokens = drafted.token_ids[1:]
+    draft = draft_distribution(drafted.logits, temperature, top_p)[rows, tokens]
+    target = distribution(target_logits[expanded], temperature, top_p)[rows, tokens]
+    return draft.tolist(), target.tolist()
+
+
+def statuses(tree: TokenTree, walk: Walk) -> list[str]:
+    """Accepted along the path; rejected where a child was tried in vain; the rest unreached."""
+    status = [UNREACHED] * tree.size
+    for node in [0, *walk.accepted]:
+        status[node] = ACCEPTED
+        for sibling in tree.children(int(tree.parents[node])) if node else ():
+            if sibling < node:
+                status[sibling] = REJECTED
+    for child in tree.children(walk.last):
+        status[child] = REJECTED
+    return status

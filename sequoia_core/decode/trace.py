@@ -1,0 +1,86 @@
+"""What one decoding step did, as plain data that can be drawn, saved and compared."""
+
+from dataclasses import dataclass
+
+ACCEPTED, REJECTED, UNREACHED = "accepted", "rejected", "unreached"
+LEAF, RESIDUAL = "leaf", "residual"
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The drafted tree, one entry a node, breadth-first; node 0 is the last committed token.
+
+    draft_prob and target_prob are the models' probabilities of the node's token given its path,
+    after temperature and top-p; at temperature 0 they are those of temperature 1, since after it
+    they would all be 0 or 1. The root's are 1.
+    """
+
+    parent: list[int]
+    rank: list[int]
+    token_id: list[int]
+    text: list[str]
+    draft_prob: list[float]
+    target_prob: list[float]
+    status: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Bonus:
+    """The step's last token: from a leaf's target distribution, or from a residual."""
+
+    token_id: int
+    text: str
+    source: str
+    prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Time of a step's parts: draft passes, the target pass, sampling and rule, cache commit."""
+
+    draft: float
+    verify: float
+    sample: float
+    commit: float
+
+    @property
+    def total(self) -> float:
+        return self.draft + self.verify + self.sample + self.commit
+
+
+@dataclass(frozen=True, slots=True)
+class StepTrace:
+    """One step. `accepted` are node ids, root left out; `committed` ends with the bonus token.
+
+    Where an end-of-text token or the token limit cuts a step short, `committed` is the part that
+    was kept. `prefix_length` counts the tokens before the root, the prompt's included.
+    `nodes` is None when tracing is off.
+    """
+
+    index: int
+    prefix_length: int
+    accepted: list[int]
+    bonus: Bonus
+    committed: list[int]
+    seconds: Seconds
+    nodes: Nodes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A finished run: what was written and how long it took, prefill apart."""
+
+    text: str
+    token_ids: list[int]
+    steps: int
+    prefill_seconds: float
+    decode_seconds: float
+    stopped: str
+
+    @property
+    def tokens_per_step(self) -> float:
+        return len(self.token_ids) / self.steps if self.steps else 0.0
+
+    @property
+    def tokens_per_second(self) -> float:
+        return len(self.token_ids) / self.decode_seconds if self.decode_seconds else 0.0

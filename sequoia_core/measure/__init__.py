@@ -1,0 +1,1 @@
+"""Measuring a machine and a pair: hardware profiles, acceptance vectors, benchmarks."""

@@ -1,0 +1,1 @@
+"""Choosing a tree: acceptance vectors, cost model, dynamic program, optimiser; needs numpy alone."""

@@ -1,0 +1,1 @@
+"""Token trees: topology, shape families, file formats and layout; needs numpy alone."""
