@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sequoia_core.assets import models_folder
+from sequoia_core.assets import asset
 from sequoia_core.decode.loading import load_model, load_tokenizer, resolve_device, resolve_dtype
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.self_test import SelfTest, self_test
@@ -157,7 +157,7 @@ def _names(spec: PairSpec) -> list[tuple[str, str]]:
     """Source and display name of target and draft."""
     if not spec.bundled:
         return [(spec.target, spec.target), (spec.draft, spec.draft)]
-    folder = models_folder()
+    folder = asset("models")
     return [(str(folder / name), name) for name in (BUNDLED_TARGET, BUNDLED_DRAFT)]
 
 
@@ -201,5 +201,5 @@ def _end_tokens(target: TreeModel, tokenizer) -> frozenset[int]:
 
 def bundled_models_present() -> bool:
     """Both bundled models are where they belong."""
-    folder: Path = models_folder()
+    folder: Path = asset("models")
     return all((folder / name / "config.json").exists() for name in (BUNDLED_TARGET, BUNDLED_DRAFT))

@@ -24,8 +24,8 @@ def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
 
 def nucleus(probs: Tensor, top_p: float) -> Tensor:
     """The smallest set of most probable tokens that holds at least top_p, renormalised."""
-    ordered, index = probs.sort(-1, descending=True, stable=True)
-    before = ordered.cumsum(-1) - ordered
+    ordered, index = probs.sort(dim=-1, descending=True, stable=True)
+    before = torch.nn.functional.pad(ordered.cumsum(-1)[..., :-1], (1, 0))
     kept = torch.where(before < top_p, ordered, 0.0)
     kept[..., 0] = ordered[..., 0]
     kept /= kept.sum(-1, keepdim=True)

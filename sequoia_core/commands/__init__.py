@@ -1,0 +1,1 @@
+"""The commands of `python -m sequoia_core`, one module each."""

@@ -1,0 +1,27 @@
+"""Options and loading shared by the commands that run models."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+
+from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
+
+Say = Callable[[str], None]
+
+
+def add_model_arguments(parser: ArgumentParser) -> None:
+    """--target, --draft, --device and --dtype."""
+    parser.add_argument("--target", help="folder or Hugging Face name; default: the bundled pair")
+    parser.add_argument("--draft", help="folder or Hugging Face name of the draft model")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+
+
+def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
+    """The pair the options name, with progress."""
+    spec = PairSpec(arguments.target, arguments.draft, arguments.device, arguments.dtype)
+    return load_pair(spec, by_fraction(say))
+
+
+def by_fraction(say: Say) -> Callable[[float, str], None]:
+    """Turn progress by fraction into lines."""
+    return lambda fraction, text: say(f"{fraction:4.0%}  {text}")

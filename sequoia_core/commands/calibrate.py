@@ -1,0 +1,81 @@
+"""`calibrate`: measure a pair's acceptance vector on the target's own text."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from sequoia_core.assets import asset
+from sequoia_core.commands._models import (
+    Say,
+    add_model_arguments,
+    by_fraction,
+    load_named_pair,
+)
+from sequoia_core.decode.engine import GenerationSettings
+from sequoia_core.errors import FileFormatError
+from sequoia_core.files import check_writable, write_json
+from sequoia_core.measure.calibration import WIDTH, calibrate
+
+
+def add_parser(subparsers: Any) -> ArgumentParser:
+    """Declare the command's options; returns its parser."""
+    parser = subparsers.add_parser("calibrate", description="Measure the acceptance vector.")
+    add_model_arguments(parser)
+    parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--top-p", type=float, default=1.0)
+    parser.add_argument("--max-new-tokens", type=int, default=128, help="written after a prompt")
+    parser.add_argument("--width", type=int, default=WIDTH, help="children drawn at a position")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", required=True, help="file to write")
+    return parser
+
+
+def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
+    """Measure; returns the content of a `sequoia-acceptance` file, and writes it."""
+    check_writable(arguments.out)
+    settings = GenerationSettings(
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
+        max_new_tokens=arguments.max_new_tokens,
+        seed=arguments.seed,
+    )
+    prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
+    pair = load_named_pair(arguments, progress)
+    vector = calibrate(
+        pair, prompts, settings, width=arguments.width, progress=by_fraction(progress)
+    )
+    result = vector.to_dict()
+    write_json(arguments.out, result)
+    return result
+
+
+def read_prompts(path: Path | None) -> list[str]:
+    """Prompts of a JSON lines file, or the bundled calibration prompts."""
+    path = path or asset("calibration_prompts.jsonl")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines if line.strip()]
+        prompts = [row["text"] for row in rows]
+    except OSError as error:
+        raise FileFormatError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileFormatError(
+            f"{path} must hold one JSON object a line, each with a 'text'."
+        ) from error
+    if not all(isinstance(prompt, str) and prompt.strip() for prompt in prompts):
+        raise FileFormatError(f"{path} holds a prompt that is empty or not text.")
+    return prompts
+
+
+def describe(result: dict[str, Any]) -> str:
+    """The first entries with their standard errors, for people."""
+    pairs = list(zip(result["probabilities"], result["standard_errors"], strict=True))[:8]
+    entries = "  ".join(f"{p:.4f} ± {error:.4f}" for p, error in pairs)
+    return (
+        f"{result['target']} with {result['draft']} at temperature {result['temperature']}\n"
+        f"acceptance by child: {entries} ...\n"
+        f"sum {sum(result['probabilities']):.4f} over {len(result['probabilities'])} children, "
+        f"{result['origin']}"
+    )

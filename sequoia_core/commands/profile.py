@@ -1,0 +1,50 @@
+"""`profile`: measure this machine's seconds by token count for a pair."""
+
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from sequoia_core.commands._models import (
+    Say,
+    add_model_arguments,
+    by_fraction,
+    load_named_pair,
+)
+from sequoia_core.files import check_writable, write_json
+from sequoia_core.measure.profiler import CONTEXT, REPEATS, profile_pair
+
+
+def add_parser(subparsers: Any) -> ArgumentParser:
+    """Declare the command's options; returns its parser."""
+    parser = subparsers.add_parser("profile", description="Measure this machine for a pair.")
+    add_model_arguments(parser)
+    parser.add_argument("--context", type=int, default=CONTEXT, help="tokens before the pass")
+    parser.add_argument("--max-tokens", type=int, default=1024, help="largest pass to measure")
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="passes of every size")
+    parser.add_argument("--out", required=True, help="file to write")
+    return parser
+
+
+def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
+    """Measure; returns the content of a `sequoia-hardware` file, and writes it."""
+    check_writable(arguments.out)
+    pair = load_named_pair(arguments, progress)
+    profile = profile_pair(
+        pair,
+        context_length=arguments.context,
+        max_tokens=arguments.max_tokens,
+        repeats=arguments.repeats,
+        progress=by_fraction(progress),
+    )
+    result = profile.to_dict()
+    write_json(arguments.out, result)
+    return result
+
+
+def describe(result: dict[str, Any]) -> str:
+    """Seconds by token count, for people."""
+    lines = [f"{result['device']}, {result['dtype']}, context {result['context_length']}"]
+    for curve in ("target_seconds", "draft_seconds"):
+        points = "  ".join(f"{n}: {seconds * 1e3:.2f}" for n, seconds in result[curve])
+        lines.append(f"{curve.removesuffix('_seconds')}, milliseconds by tokens: {points}")
+    lines.append(f"beside the passes: {result['overhead_seconds'] * 1e3:.2f} ms a step")
+    return "\n".join(lines)
