@@ -32,7 +32,15 @@ def find_preset(name_or_path: str | Path, folder: str) -> Path:
     names = preset_names(folder)
     if text in names:
         return ASSETS / folder / f"{text}.json"
-    if text and Path(text).is_file():
+    if text and _is_file(text):
         return Path(text)
     known = ", ".join(names) or "none in this copy"
     raise InputError(f"No {folder} preset or file is called {text!r}; presets are: {known}.")
+
+
+def _is_file(text: str) -> bool:
+    """Whether the text names a file; text that no file system would take names none."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False

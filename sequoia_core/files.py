@@ -58,8 +58,9 @@ def read_json(path: str | Path, kind: str) -> dict[str, Any]:
     try:
         text = Path(path).read_bytes()
     except OSError as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else error.strerror
-        raise FileFormatError(f"Cannot read {path}: it {reason or 'is unreadable'}.") from error
+        missing = isinstance(error, FileNotFoundError)
+        reason = "it does not exist" if missing else error.strerror or "it is unreadable"
+        raise FileFormatError(f"Cannot read {path}: {reason}.") from error
     return check_tag(parse_json(text, str(path)), kind, str(path))
 
 
@@ -69,11 +70,25 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     Raises InputError if the folder is missing or cannot be written to.
     """
     path = Path(path)
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    lines = [f"{_dump(str(field))}: {_dump(value)}" for field, value in content.items()]
     try:
-        _replace(path, text)
+        _replace(path, "{\n " + ",\n ".join(lines) + "\n}\n")
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse an output file whose folder is missing, before long work is done for it.
+
+    Raises InputError.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise InputError(f"Cannot write {path}: its folder must exist, and it must be a file.")
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _replace(path: Path, text: str) -> None:

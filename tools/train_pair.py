@@ -30,8 +30,8 @@ from pair_training import (
 )
 from transformers import AutoTokenizer
 
-TARGET_SHAPE = dict(hidden=512, intermediate=1376, heads=8)
-DRAFT_SHAPE = dict(hidden=192, intermediate=512, layers=1, heads=6)
+TARGET_SHAPE = {"hidden": 512, "intermediate": 1376, "heads": 8}
+DRAFT_SHAPE = {"hidden": 192, "intermediate": 512, "layers": 1, "heads": 6}
 SHALLOW, DEEP = 2, 8
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -22,13 +22,6 @@ from sequoia_core.tree.token_tree import TokenTree
 Progress = Callable[[float, str], None]
 
 WIDTH = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Acceptance by child at every position of one text: float64 [positions, width]."""
-
-    by_position: Tensor
 
 
 def calibrate(
@@ -52,8 +45,13 @@ def calibrate(
             f"Calibration needs at least 2 prompts for its standard errors, got {len(prompts)}."
         )
     width = min(width, pair.vocab)
-    samples = [_sample(pair, prompt, settings, width) for prompt in _reported(prompts, progress)]
-    probabilities, errors = _ratio_estimate([sample.by_position for sample in samples])
+    generator = torch.Generator(pair.device).manual_seed(settings.seed)
+    samples = [
+        # Another seed for every prompt, or equal prompts would give equal texts.
+        _sample(pair, prompt, replace(settings, seed=settings.seed + index), width, generator)
+        for index, prompt in enumerate(_reported(prompts, progress))
+    ]
+    probabilities, errors = _ratio_estimate(samples)
     return AcceptanceVector(
         rule="sequoia",
         probabilities=probabilities,
@@ -63,8 +61,7 @@ def calibrate(
         target=pair.target_name,
         draft=pair.draft_name,
         prompts=len(prompts),
-        origin=f"measured on {sum(len(s.by_position) for s in samples):,} positions of the "
-        "target's own text",
+        origin=f"measured on {sum(map(len, samples)):,} positions of the target's own text",
     )
 
 
@@ -76,8 +73,14 @@ def _reported(prompts: Sequence[str], progress: Progress) -> Iterable[str]:
 
 
 @torch.inference_mode()
-def _sample(pair: ModelPair, prompt: str, settings: GenerationSettings, width: int) -> Sample:
-    """Let the target write, then look at every position it wrote at."""
+def _sample(
+    pair: ModelPair,
+    prompt: str,
+    settings: GenerationSettings,
+    width: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Acceptance by child at every position the target wrote at, float64 [positions, width]."""
     run = Engine(pair).run(prompt, settings, TokenTree([-1]), trace=False)
     for _ in run:
         pass
@@ -86,15 +89,8 @@ def _sample(pair: ModelPair, prompt: str, settings: GenerationSettings, width: i
     target, draft = (
         _teacher_forced(model, text)[first:-1, : pair.vocab] for model in (pair.target, pair.draft)
     )
-    generator = torch.Generator(pair.device).manual_seed(settings.seed)
-    return Sample(
-        torch.stack(
-            [
-                _acceptance_at(p, q, settings, width, generator)
-                for p, q in zip(target, draft, strict=True)
-            ]
-        )
-    )
+    pairs = zip(target, draft, strict=True)
+    return torch.stack([_acceptance_at(p, q, settings, width, generator) for p, q in pairs])
 
 
 def _teacher_forced(model, token_ids: list[int]) -> Tensor:

@@ -1,1 +1,1 @@
-"""Choosing a tree: acceptance vectors, cost model, dynamic program, optimiser; needs numpy alone."""
+"""Choosing a tree: acceptance vectors, cost, dynamic program, optimiser; needs numpy alone."""

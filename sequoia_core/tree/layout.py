@@ -88,7 +88,7 @@ def _clearance(right: _Outline, left: _Outline) -> float:
     """Least shift of `left`'s subtree that keeps it 1 apart from `right`'s on every level."""
     common = min(len(right.xs), len(left.xs))
     gaps = zip(right.xs[-common:], left.xs[-common:], strict=True)
-    return max(r - l for r, l in gaps) + right.shift - left.shift + 1
+    return max(inner - outer for inner, outer in gaps) + right.shift - left.shift + 1
 
 
 def _outer(near: _Outline, far: _Outline) -> tuple[list[float], float]:

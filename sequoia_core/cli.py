@@ -1,0 +1,83 @@
+"""The command line: picks the command, prints its result, turns errors into one line and a code."""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn
+
+from sequoia_core.errors import InputError, SequoiaError
+
+# Name and one-line help. Module sequoia_core.commands.<name> offers add_parser(subparsers) ->
+# parser, run(arguments, progress) -> dict of JSON values, describe(result) -> text for people.
+COMMANDS = {
+    "plan": "choose the best token tree for an acceptance vector and a hardware profile",
+    "generate": "continue a prompt, speculatively or plainly",
+    "calibrate": "measure a pair's acceptance vector",
+    "profile": "measure this machine's seconds by token count",
+}
+
+EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are exceptions, so that they end up as one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        command = next((word for word in argv if word in COMMANDS), None)
+        module = _module(command) if command else None
+        arguments = _parser(command, module).parse_args(argv)
+        result = module.run(arguments, _progress)
+    except SequoiaError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("error: interrupted.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    _show(json.dumps(result, allow_nan=False) if arguments.json else module.describe(result))
+    return EXIT_OK
+
+
+def _show(text: str) -> None:
+    """Print; a reader that has gone away, such as `head`, is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The interpreter flushes once more on exit, and must then find somewhere to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _module(command: str) -> ModuleType:
+    """Import the chosen command alone: planning must not wait for torch to load."""
+    return importlib.import_module(f"sequoia_core.commands.{command.replace('-', '_')}")
+
+
+def _parser(command: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m sequoia_core",
+        description="Plan, run and measure speculative decoding with token trees.",
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, help_text in COMMANDS.items():
+        if name == command:
+            chosen = module.add_parser(subparsers)
+            chosen.add_argument(
+                "--json", action="store_true", help="print the result as one JSON object"
+            )
+        else:
+            subparsers.add_parser(name, help=help_text)
+    return parser
+
+
+def _progress(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,189 @@
+"""Acceptance vectors: how often the k-th drafted child of a node is the one that gets accepted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sequoia_core.assets import find_preset, preset_names
+from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.files import (
+    check_integer,
+    check_list,
+    check_number,
+    check_text,
+    read_json,
+    tagged,
+    write_json,
+)
+
+FOLDER = "acceptance"
+RULES = ("sequoia", "specinfer", "topk")
+MAX_RANKS = 1024
+MAX_ROWS = 64
+SUM_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AcceptanceVector:
+    """p[k] = chance that child k, in draw order, is *the* accepted one; the sum is at most 1.
+
+    rule: the verification the numbers hold for: sequoia, specinfer or topk.
+    probabilities: float64 [ranks], or [rows, ranks] by the parent's depth; below the last row the
+        last row holds (Sequoia, arXiv 2402.12374v3, section 3 and appendix). Read-only.
+    standard_errors: float64 of the same shape, or None if unknown.
+    temperature, top_p: the sampling they were measured at, or None if not stated.
+    prompts: texts measured on, 0 if not stated. origin: where the numbers come from.
+    Raises InputError that names the field.
+    """
+
+    rule: str
+    probabilities: np.ndarray
+    temperature: float | None = None
+    top_p: float | None = None
+    standard_errors: np.ndarray | None = None
+    target: str = ""
+    draft: str = ""
+    prompts: int = 0
+    origin: str = ""
+    name: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise InputError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}.")
+        probabilities = _matrix(self.probabilities, "probabilities")
+        _check_sums(probabilities)
+        object.__setattr__(self, "probabilities", probabilities)
+        if self.standard_errors is not None:
+            errors = _matrix(self.standard_errors, "standard_errors")
+            if errors.shape != probabilities.shape:
+                raise InputError(
+                    f"standard_errors must have the shape of probabilities, "
+                    f"{probabilities.shape}, got {errors.shape}."
+                )
+            object.__setattr__(self, "standard_errors", errors)
+        if self.temperature is not None:
+            check_number(self.temperature, "temperature", low=0, high=100)
+        if self.top_p is not None:
+            check_number(self.top_p, "top_p", low=0, high=1)
+        check_integer(self.prompts, "prompts", low=0, high=10**9)
+        for name in ("target", "draft", "origin", "name"):
+            check_text(getattr(self, name), name)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The probabilities as [rows, ranks], one row for a vector that ignores depth."""
+        return np.atleast_2d(self.probabilities)
+
+    @property
+    def ranks(self) -> int:
+        """Children per node that the vector knows about."""
+        return self.rows.shape[1]
+
+    @property
+    def is_monotone(self) -> bool:
+        """Later siblings are never likelier: a best-first search then finds the best tree."""
+        return bool(np.all(np.diff(self.rows, axis=1) <= 0))
+
+    def at_depth(self, depth: int) -> np.ndarray:
+        """Probabilities of the children of a node at `depth`, float64 [ranks]."""
+        return self.rows[min(depth, len(self.rows) - 1)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of a `sequoia-acceptance` file."""
+        errors = self.standard_errors
+        return tagged(
+            "acceptance",
+            {
+                "rule": self.rule,
+                "probabilities": self.probabilities.tolist(),
+                "standard_errors": None if errors is None else errors.tolist(),
+                "temperature": self.temperature,
+                "top_p": self.top_p,
+                "target": self.target,
+                "draft": self.draft,
+                "prompts": self.prompts,
+                "origin": self.origin,
+            },
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write a `sequoia-acceptance` file, atomically."""
+        write_json(path, self.to_dict())
+
+
+def acceptance_from_dict(content: Mapping[str, Any], *, name: str = "") -> AcceptanceVector:
+    """Build a vector from a file's content; InputError names a missing or bad field."""
+    for required in ("rule", "probabilities"):
+        if required not in content:
+            raise InputError(f"the field {required!r} is missing.")
+    optional = {
+        key: content[key]
+        for key in ("temperature", "top_p", "standard_errors", "target", "draft", "prompts")
+        if content.get(key) is not None
+    }
+    return AcceptanceVector(
+        content["rule"],
+        content["probabilities"],
+        **optional,
+        origin=content.get("origin") or "",
+        name=name,
+    )
+
+
+def load_acceptance(name_or_path: str | Path) -> AcceptanceVector:
+    """A bundled preset by name, or a `sequoia-acceptance` file; errors name file and field."""
+    path = find_preset(name_or_path, FOLDER)
+    content = read_json(path, FOLDER)
+    try:
+        return acceptance_from_dict(content, name=path.stem)
+    except InputError as error:
+        raise FileFormatError(f"{path}: {error}") from error
+
+
+def list_acceptance_presets() -> list[str]:
+    """Names of the bundled vectors."""
+    return preset_names(FOLDER)
+
+
+def _matrix(values: Any, name: str) -> np.ndarray:
+    """A read-only float64 array, 1-D or 2-D, of numbers in [0, 1]."""
+    values = values.tolist() if isinstance(values, np.ndarray) else values
+    entries = check_list(values, name, low=1, high=MAX_RANKS)
+    if isinstance(entries[0], list | tuple):
+        array = np.array(_rows(entries, name), dtype=np.float64)
+    else:
+        array = np.array(_row(entries, name), dtype=np.float64)
+    array.setflags(write=False)
+    return array
+
+
+def _rows(entries: list[Any], name: str) -> list[list[float]]:
+    check_list(entries, name, low=1, high=MAX_ROWS)
+    width = len(entries[0])
+    rows = []
+    for depth, entry in enumerate(entries):
+        row = check_list(entry, f"{name}[{depth}]", low=1, high=MAX_RANKS)
+        if len(row) != width:
+            raise InputError(
+                f"{name}[{depth}] must have {width} entries like {name}[0], got {len(row)}."
+            )
+        rows.append(_row(row, f"{name}[{depth}]"))
+    return rows
+
+
+def _row(entries: list[Any], name: str) -> list[float]:
+    return [check_number(entry, f"{name}[{k}]", low=0, high=1) for k, entry in enumerate(entries)]
+
+
+def _check_sums(probabilities: np.ndarray) -> None:
+    sums = np.atleast_1d(probabilities.sum(axis=-1))
+    wrong = np.flatnonzero(sums > 1 + SUM_TOLERANCE)
+    if len(wrong):
+        row = f"[{wrong[0]}]" if probabilities.ndim == 2 else ""
+        raise InputError(
+            f"probabilities{row} must sum to at most 1, since one child at most is accepted, "
+            f"got {sums[wrong[0]]:.6g}."
+        )

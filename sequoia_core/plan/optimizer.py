@@ -1,0 +1,249 @@
+"""Which tree is fastest on this hardware: the whole grid of budgets and depths, and its rivals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sequoia_core.errors import InputError
+from sequoia_core.files import check_integer
+from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.cost import CostModel
+from sequoia_core.plan.expected import expected_tokens, gradient, plan_table
+from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.plan import FamilyBest, Optimum, Plan, SpeedupGrid
+from sequoia_core.plan.rivals import RIVALS, Members, rival_members, shape_name
+from sequoia_core.plan.table import PlanTable
+from sequoia_core.tree.families import expansion
+from sequoia_core.tree.token_tree import TokenTree
+
+SEQUOIA = "sequoia"
+FAMILIES = (SEQUOIA, *RIVALS)
+MAX_BUDGET, MAX_DEPTH, MAX_BRANCH, MAX_BATCH = 1024, 32, 1024, 1024
+FLAT_SHARE = 0.98
+NORMAL_95 = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far the search goes: nodes, levels below the root, children per node."""
+
+    budget: int = 1024
+    depth: int = 32
+    branch: int = 32
+
+    def __post_init__(self) -> None:
+        check_integer(self.budget, "max_budget", low=1, high=MAX_BUDGET)
+        check_integer(self.depth, "max_depth", low=0, high=MAX_DEPTH)
+        check_integer(self.branch, "max_branch", low=1, high=MAX_BRANCH)
+
+    def reaching(self, budget: int, depth: int) -> "Limits":
+        """Limits that let in a tree of this budget and depth, whatever they were."""
+        return Limits(max(self.budget, budget), max(self.depth, depth), self.branch)
+
+    def table(self, acceptance: AcceptanceVector) -> PlanTable:
+        return plan_table(
+            acceptance, max_budget=self.budget, max_depth=self.depth, max_branch=self.branch
+        )
+
+    def rivals(self, acceptance: AcceptanceVector) -> dict[str, Members]:
+        return rival_members(
+            acceptance, max_budget=self.budget, max_depth=self.depth, max_branch=self.branch
+        )
+
+
+def make_plan(
+    acceptance: AcceptanceVector,
+    hardware: HardwareProfile,
+    *,
+    budget: int | None = None,
+    depth: int | None = None,
+    max_budget: int = 1024,
+    max_depth: int = 32,
+    max_branch: int = 32,
+    batch_size: int = 1,
+    family: str = SEQUOIA,
+) -> Plan:
+    """The fastest tree; what `budget` and `depth` fix is kept, the rest is searched.
+
+    For sequoia a fixed budget is met exactly and a fixed depth is a limit: where a flatter tree
+    is at least as good, the plan's depth is smaller. The other families meet a fixed depth
+    exactly and a fixed budget as nearly, from below, as their shapes allow.
+    A budget of 1 is plain decoding, and what comes out when no tree is faster.
+    Raises InputError, with the limits, for values out of range or that fit no tree.
+    """
+    _check_wishes(budget, depth, family)
+    check_integer(batch_size, "The batch size", low=1, high=MAX_BATCH)
+    limits = Limits(max_budget, max_depth, max_branch).reaching(budget or 1, depth or 0)
+    cost = CostModel(hardware, batch_size)
+    table, rivals = limits.table(acceptance), limits.rivals(acceptance)
+    grid = _grid(table, cost)
+    if family == SEQUOIA:
+        tree = _sequoia_tree(table, grid, budget, depth)
+    else:
+        tree = _rival_tree(rivals.get(family), cost, family, budget, depth)
+    families = (_sequoia_best(table, grid), *_rival_bests(rivals, cost))
+    return _plan(acceptance, cost, family, tree, families, grid)
+
+
+def _check_wishes(budget: int | None, depth: int | None, family: str) -> None:
+    if budget is not None:
+        check_integer(budget, "The budget", low=1, high=MAX_BUDGET)
+    if depth is not None:
+        check_integer(depth, "The depth", low=0, high=MAX_DEPTH)
+    if budget is not None and depth is not None and depth > budget - 1:
+        raise InputError(
+            f"A tree of {budget} tokens is at most {budget - 1} deep, got depth {depth}: lower "
+            "the depth or raise the budget."
+        )
+    if depth == 0 and budget not in (None, 1):
+        raise InputError(f"Depth 0 leaves the root alone, so the budget must be 1, got {budget}.")
+    if family not in FAMILIES:
+        raise InputError(f"The family must be one of {', '.join(FAMILIES)}, got {family!r}.")
+
+
+def _grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
+    """Expected tokens and speedup at every budget and depth, nan where no tree exists."""
+    budgets = np.maximum(np.arange(table.max_budget + 1), 1)
+    seconds = cost.seconds(budgets[:, None], table.pass_widths)
+    expected = np.where(table.feasible, table.expected_tokens, np.nan)
+    return SpeedupGrid(expected, cost.speedup(expected, seconds))
+
+
+def _sequoia_tree(
+    table: PlanTable, grid: SpeedupGrid, budget: int | None, depth: int | None
+) -> TokenTree:
+    """The fastest tree of the grid's part that the wishes leave; first of equals, so smallest."""
+    if budget is not None and depth is not None:
+        return table.tree(budget, depth)
+    part = np.where(table.feasible, grid.speedup, -np.inf)
+    rows = slice(None) if budget is None else slice(budget, budget + 1)
+    columns = slice(None) if depth is None else slice(depth, depth + 1)
+    row, column = np.unravel_index(part[rows, columns].argmax(), part[rows, columns].shape)
+    return table.tree(int(row) + (budget or 0), int(column) + (depth or 0))
+
+
+def _rival_tree(
+    members: Members | None, cost: CostModel, family: str, budget: int | None, depth: int | None
+) -> TokenTree:
+    """The fastest member that keeps to the wishes; plain decoding if none is wished or faster."""
+    free = budget is None and depth is None
+    if members is None or budget == 1 or depth == 0:
+        return TokenTree([-1])
+    speedups = _member_speedups(members, cost)
+    fits = np.ones(len(members.sizes), dtype=bool)
+    if depth is not None:
+        fits &= members.depths == depth
+    if budget is not None:
+        fits &= members.sizes <= budget
+        fits &= members.sizes == members.sizes[fits].max(initial=0)
+    if not fits.any():
+        raise InputError(
+            f"No {family} tree of depth {depth} has at most {budget or MAX_BUDGET} tokens: raise "
+            "the budget or lower the depth."
+        )
+    best = int(np.where(fits, speedups, -np.inf).argmax())
+    if free and speedups[best] <= 1:
+        return TokenTree([-1])
+    return expansion(_children(members, best))
+
+
+def _member_speedups(members: Members, cost: CostModel) -> np.ndarray:
+    seconds = cost.seconds(members.sizes, members.pass_widths)
+    return cost.speedup(members.expected_tokens, seconds)
+
+
+def _children(members: Members, index: int) -> tuple[int, ...]:
+    return tuple(members.children[index, : members.depths[index]].tolist())
+
+
+def _rival_bests(rivals: dict[str, Members], cost: CostModel) -> list[FamilyBest]:
+    """The fastest member of every family."""
+    bests = []
+    for family, members in rivals.items():
+        speedups = _member_speedups(members, cost)
+        index = int(speedups.argmax())
+        bests.append(
+            FamilyBest(
+                family=family,
+                budget=int(members.sizes[index]),
+                depth=int(members.depths[index]),
+                expected_tokens=float(members.expected_tokens[index]),
+                speedup=float(speedups[index]),
+                shape=shape_name(family, _children(members, index)),
+            )
+        )
+    return bests
+
+
+def _sequoia_best(table: PlanTable, grid: SpeedupGrid) -> FamilyBest:
+    """The grid's optimum as a family's best."""
+    budget, depth = _peak(grid.speedup)
+    return FamilyBest(
+        family=SEQUOIA,
+        budget=budget,
+        depth=table.tree(budget, depth).depth,
+        expected_tokens=float(grid.expected_tokens[budget, depth]),
+        speedup=float(grid.speedup[budget, depth]),
+        shape="planned tree" if budget > 1 else "plain decoding",
+    )
+
+
+def _peak(speedup: np.ndarray) -> tuple[int, int]:
+    budget, depth = np.unravel_index(np.nanargmax(speedup), speedup.shape)
+    return int(budget), int(depth)
+
+
+def _optimum(best: FamilyBest, grid: SpeedupGrid) -> Optimum:
+    """The best setting, and the unbroken ranges around it within 2 % of its speedup."""
+    filled = np.where(np.isnan(grid.speedup), 0.0, grid.speedup)
+    enough = FLAT_SHARE * best.speedup
+    budgets = _run(filled.max(axis=1) >= enough, best.budget)
+    depths = _run(filled.max(axis=0) >= enough, best.depth)
+    return Optimum(best.budget, best.depth, best.speedup, *budgets, *depths)
+
+
+def _run(flags: np.ndarray, around: int) -> tuple[int, int]:
+    """Ends of the unbroken run of True that holds position `around`."""
+    before, after = np.flatnonzero(~flags[:around]), np.flatnonzero(~flags[around:])
+    low = int(before[-1]) + 1 if len(before) else 0
+    high = around + int(after[0]) - 1 if len(after) else len(flags) - 1
+    return low, high
+
+
+def _plan(
+    acceptance: AcceptanceVector,
+    cost: CostModel,
+    family: str,
+    tree: TokenTree,
+    families: tuple[FamilyBest, ...],
+    grid: SpeedupGrid,
+) -> Plan:
+    expected = expected_tokens(tree, acceptance)
+    seconds = cost.tree_seconds(tree)
+    speedup = float(cost.speedup(expected, seconds))
+    return Plan(
+        family=family,
+        tree=tree,
+        expected_tokens=expected,
+        speedup=speedup,
+        step_seconds=seconds,
+        plain_seconds=cost.plain_seconds,
+        batch_size=cost.batch_size,
+        acceptance=acceptance.name,
+        hardware=cost.hardware.name,
+        families=families,
+        optimum=_optimum(families[0], grid),
+        speedup_error=_speedup_error(acceptance, tree, speedup / expected),
+        grid=grid,
+    )
+
+
+def _speedup_error(acceptance: AcceptanceVector, tree: TokenTree, scale: float) -> float | None:
+    """Half-width of the 95 % interval of the speedup, from the vector's standard errors.
+
+    Delta method, the probabilities' errors taken as independent. None without standard errors.
+    """
+    if acceptance.standard_errors is None:
+        return None
+    errors = np.atleast_2d(acceptance.standard_errors)
+    return float(NORMAL_95 * scale * np.sqrt(np.sum((gradient(tree, acceptance) * errors) ** 2)))

@@ -1,0 +1,113 @@
+"""The command line: one JSON object, one-line errors, exit codes, no torch for planning."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sequoia_core import cli
+from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.plan import load_plan
+
+
+@pytest.fixture
+def hardware(tmp_path):
+    path = tmp_path / "machine.json"
+    HardwareProfile("test", ((1, 1.0), (64, 1.5)), ((1, 0.05), (64, 0.1))).save(path)
+    return str(path)
+
+
+def plan_arguments(hardware, *more):
+    return ["plan", "--acceptance", "paper-appendix-e", "--hardware", hardware, *more]
+
+
+def test_plan_prints_one_json_object_with_all_fields(hardware, capsys):
+    assert cli.main(plan_arguments(hardware, "--json", "--budget", "64", "--depth", "9")) == 0
+    output = capsys.readouterr()
+    plan = json.loads(output.out)
+    assert output.out.count("\n") == 1
+    assert output.err == ""
+    assert (plan["budget"], plan["depth"], len(plan["parents"])) == (64, 9, 64)
+    assert sum(plan["level_sizes"]) == 64
+    assert set(plan["families"]) == {"sequoia", "chain", "kchains", "kary", "specinfer"}
+    for best in plan["families"].values():
+        assert {"budget", "depth", "expected_tokens", "speedup"} <= set(best)
+
+
+def test_plan_tells_people_the_choice_and_the_rivals(hardware, capsys):
+    assert cli.main(plan_arguments(hardware)) == 0
+    text = capsys.readouterr().out
+    assert "tokens per step" in text
+    assert "within 2 %" in text
+    assert "chains of" in text
+
+
+def test_plan_writes_its_file_and_says_so_on_stderr(hardware, tmp_path, capsys):
+    out = tmp_path / "plan.json"
+    assert cli.main(plan_arguments(hardware, "--json", "--out", str(out))) == 0
+    output = capsys.readouterr()
+    assert load_plan(out).to_dict() == json.loads(output.out)
+    assert "wrote" in output.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: command"),
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+        (["plan"], "required: --acceptance, --hardware"),
+        (["plan", "--budget", "many"], "invalid int value: 'many'"),
+        (["--hardware", "HARDWARE", "--budget", "0"], "between 1 and 1024, got 0"),
+        (["--hardware", "HARDWARE", "--budget", "5000"], "between 1 and 1024, got 5000"),
+        (["--hardware", "HARDWARE", "--budget", "4", "--depth", "9"], "at most 3 deep"),
+        (["--hardware", "HARDWARE", "--acceptance", "nope"], "called 'nope'"),
+        (["--hardware", "nope"], "called 'nope'"),
+        (["--hardware", "HARDWARE", "--out", "/nowhere/a.json"], "Cannot write"),
+        (["--hardware", "HARDWARE", "--surprise"], "unrecognized arguments: --surprise"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_exit_2(arguments, message, hardware, capsys):
+    arguments = [hardware if word == "HARDWARE" else word for word in arguments]
+    if arguments and arguments[0] == "--hardware":
+        arguments = ["plan", "--acceptance", "paper-appendix-e", *arguments]
+    assert cli.main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    assert message in output.err
+
+
+def test_an_interrupt_ends_with_130_and_no_traceback(hardware, capsys, monkeypatch):
+    def interrupted(_arguments, _progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sequoia_core.commands.plan.run", interrupted)
+    assert cli.main(plan_arguments(hardware)) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_every_command_explains_itself(capsys):
+    for name in cli.COMMANDS:
+        with pytest.raises(SystemExit) as stop:
+            cli.main([name, "--help"])
+        assert stop.value.code == 0
+        assert "--json" in capsys.readouterr().out
+
+
+def test_planning_never_loads_torch(hardware):
+    script = (
+        "import sys; from sequoia_core.cli import main; "
+        f"code = main({plan_arguments(hardware, '--json')!r}); "
+        "sys.exit(code or 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_reader_that_leaves_early_is_no_error(hardware):
+    command = [sys.executable, "-m", "sequoia_core", *plan_arguments(hardware, "--json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

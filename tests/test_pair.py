@@ -1,0 +1,171 @@
+"""Loading pairs: what fits, what is refused and in which words, which architectures take trees."""
+
+import pytest
+import torch
+from fakes import tiny_llama, tiny_pair, word_tokenizer
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from sequoia_core import assets
+from sequoia_core.decode.engine import Engine, GenerationSettings
+from sequoia_core.decode.model import TreeModel
+from sequoia_core.decode.pair import PairSpec, load_pair
+from sequoia_core.decode.self_test import self_test
+from sequoia_core.errors import FileFormatError, InputError, ModelError
+from sequoia_core.tree.token_tree import TokenTree
+
+
+def saved(folder, vocab: int = 8, seed: int = 0, tokenizer_vocab: int | None = None):
+    """A tiny model with its tokenizer in a folder; returns the folder's path."""
+    tiny_llama(vocab, seed).save_pretrained(folder)
+    word_tokenizer(tokenizer_vocab or vocab).save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_pair_of_folders_loads_and_decodes(tmp_path):
+    spec = PairSpec(saved(tmp_path / "t"), saved(tmp_path / "d", seed=1), "cpu", "float32")
+    fractions = []
+    pair = load_pair(spec, lambda fraction, text: fractions.append(fraction))
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+    assert (pair.vocab, pair.bundled, pair.shape_support.trees) == (8, False, True)
+    run = Engine(pair).run("t1 t2", GenerationSettings(max_new_tokens=5), TokenTree([-1, 0, 0]))
+    assert len(list(run)) >= 1
+
+
+def test_memory_counts_weights_and_caches():
+    pair = tiny_pair()
+    weights = 4 * sum(pair.parameters)
+    assert pair.memory_bytes == weights
+    list(Engine(pair).run([1], GenerationSettings(max_new_tokens=3), TokenTree([-1, 0])))
+    assert pair.memory_bytes > weights
+
+
+def test_different_vocabularies_are_refused_with_both_sizes(tmp_path):
+    spec = PairSpec(saved(tmp_path / "t", 8), saved(tmp_path / "d", 9), "cpu")
+    with pytest.raises(ModelError, match=r"do not share a vocabulary \(8 and 9 tokens"):
+        load_pair(spec)
+
+
+def test_a_padded_embedding_is_cut_to_the_common_vocabulary(tmp_path):
+    spec = PairSpec(
+        saved(tmp_path / "t", 16, tokenizer_vocab=8),
+        saved(tmp_path / "d", 12, tokenizer_vocab=8),
+        "cpu",
+    )
+    assert load_pair(spec).vocab == 12
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path):
+    spec = PairSpec(
+        saved(tmp_path / "t", 8, tokenizer_vocab=10),
+        saved(tmp_path / "d", 8, tokenizer_vocab=10),
+        "cpu",
+    )
+    with pytest.raises(ModelError, match="token 9 but the models' outputs end at 7"):
+        load_pair(spec)
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "no such name", "a/b/c"])
+def test_an_unknown_folder_is_refused_without_asking_the_network(name):
+    with pytest.raises(ModelError, match="There is no folder"):
+        load_pair(PairSpec(name, name, "cpu"))
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        load_pair(PairSpec(str(tmp_path), str(tmp_path), "cpu"))
+
+
+def test_pickled_weights_are_never_loaded(tmp_path):
+    folder = tmp_path / "pickled"
+    saved(folder)
+    (folder / "model.safetensors").unlink()
+    torch.save(tiny_llama(8, 0).state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        load_pair(PairSpec(str(folder), str(folder), "cpu"))
+
+
+def test_one_model_alone_is_no_pair():
+    with pytest.raises(InputError, match="name the draft"):
+        PairSpec(target="x")
+    with pytest.raises(InputError, match="name the target"):
+        PairSpec(draft="x")
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:99", "warp"])
+def test_an_unknown_device_is_refused(device):
+    with pytest.raises(InputError, match=device):
+        load_pair(PairSpec(device=device))
+
+
+def test_an_unknown_dtype_is_refused():
+    with pytest.raises(InputError, match="int4"):
+        load_pair(PairSpec(device="cpu", dtype="int4"))
+
+
+def test_a_missing_bundled_model_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(assets, "ASSETS", tmp_path)
+    with pytest.raises(FileFormatError, match="models"):
+        load_pair(PairSpec(device="cpu"))
+
+
+def test_pieces_keep_their_spaces_and_unknown_ids_are_shown_as_such():
+    pair = load_pair(PairSpec(device="cpu", dtype="float32"))
+    ids = pair.encode("Once upon a time")
+    assert "".join(pair.piece(token) for token in ids) == "Once upon a time"
+    assert pair.piece(10**6) == "<1000000>"
+
+
+SMALL = {
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+}
+ARCHITECTURES = {
+    "llama": SMALL,
+    "qwen2": SMALL,
+    "qwen3": SMALL,
+    "mistral": SMALL | {"sliding_window": 4},
+    "gemma2": SMALL | {"sliding_window": 4, "query_pre_attn_scalar": 8},
+    "gemma3_text": SMALL | {"sliding_window": 4, "query_pre_attn_scalar": 8},
+    "phi3": SMALL | {"pad_token_id": 0},
+    "mixtral": SMALL | {"num_local_experts": 4},
+    "gpt2": {"vocab_size": 40, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tree_attention_equals_plain_forwards_on(architecture, dtype):
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(architecture, **ARCHITECTURES[architecture])
+    model = AutoModelForCausalLM.from_config(config).to(dtype)
+    assert self_test(TreeModel(model, architecture)).trees
+
+
+def test_recurrent_layers_are_refused_by_name():
+    config = AutoConfig.for_model("qwen3", **SMALL)
+    model = AutoModelForCausalLM.from_config(config)
+    model.config.layer_types = ["linear_attention", "full_attention"]
+    with pytest.raises(ModelError, match="linear_attention"):
+        TreeModel(model, "hybrid")
+
+
+def test_a_model_that_ignores_the_tree_mask_is_kept_to_chains():
+    """Each token seeing everything before it is right for a chain and wrong for a tree."""
+    model = TreeModel(tiny_llama(40, 0), "deaf")
+    forward = model.forward
+
+    def causal(token_ids, positions, visible, rows=0):
+        everything = torch.ones_like(visible).tril(visible.shape[1] - visible.shape[0])
+        return forward(token_ids, positions, everything, rows)
+
+    model.forward = causal
+    support = self_test(model)
+    assert not support.trees
+    assert "deaf does not follow a tree attention mask" in support.reason
