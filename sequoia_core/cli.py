@@ -18,6 +18,7 @@ COMMANDS = {
     "generate": "continue a prompt, speculatively or plainly",
     "calibrate": "measure a pair's acceptance vector",
     "profile": "measure this machine's seconds by token count",
+    "bench": "measure every method side by side",
 }
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130

@@ -48,11 +48,12 @@ def encode_file(tokenizer: PreTrainedTokenizerFast, text_file: Path) -> np.ndarr
 class Windows:
     """Every epoch cuts the text at a new offset and visits the windows in a new order.
 
-    The order depends on (seed, epoch) alone, so a resumed run reads on where it stopped.
+    The order depends on (seed, epoch) alone, so a resumed run reads on where it stopped. With
+    `shift` off every epoch has the same windows, so that what is known of one can be kept.
     """
 
-    def __init__(self, tokens: np.ndarray, length: int, seed: int):
-        self.tokens, self.length, self.seed = tokens, length, seed
+    def __init__(self, tokens: np.ndarray, length: int, seed: int, *, shift: bool = True):
+        self.tokens, self.length, self.seed, self.shift = tokens, length, seed, shift
         self.per_epoch = (len(tokens) - 1) // length - 1
         self.epoch = -1
 
@@ -64,7 +65,7 @@ class Windows:
         epoch, position = divmod(index, self.per_epoch)
         if epoch != self.epoch:
             generator = np.random.default_rng((self.seed, epoch))
-            self.offset = int(generator.integers(self.length))
+            self.offset = int(generator.integers(self.length)) if self.shift else 0
             self.order = generator.permutation(self.per_epoch)
             self.epoch = epoch
         start = self.offset + int(self.order[position]) * self.length

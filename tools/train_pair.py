@@ -20,6 +20,7 @@ from pair_data import Windows, encode_file, train_tokenizer, validation_windows
 from pair_training import (
     CONTEXT,
     Stage,
+    Teacher,
     Trainer,
     build,
     deepen,
@@ -33,6 +34,9 @@ from transformers import AutoTokenizer
 TARGET_SHAPE = {"hidden": 512, "intermediate": 1376, "heads": 8}
 DRAFT_SHAPE = {"hidden": 192, "intermediate": 512, "layers": 1, "heads": 6}
 SHALLOW, DEEP = 2, 8
+
+# Distillation reads this many stretches of the text, of so many tokens each, again and again.
+TAUGHT_PARTS, TAUGHT_PART = 40, 16_384
 
 
 def say(line: str) -> None:
@@ -74,11 +78,19 @@ class Job:
         else:
             teacher = teacher.to(device).eval()
             compiled = torch.compile(teacher) if self.arguments.compile else teacher
-            loss = distillation_loss(called, compiled)
-        data = Windows(self.tokens, stage.length, self.arguments.seed)
+            loss = distillation_loss(called, Teacher(compiled))
+        data = self.windows(stage, taught=teacher is not None)
         trainer = Trainer(model, stage, data, self.arguments.work, say)
         trainer.run(loss, lambda: validation_loss(model, self.held_out))
         return model
+
+    def windows(self, stage: Stage, taught: bool) -> Windows:
+        """The text; to be taught, a part of it small enough to keep the teacher's answers."""
+        if not taught:
+            return Windows(self.tokens, stage.length, self.arguments.seed)
+        spread = np.linspace(0, len(self.tokens) - TAUGHT_PART, TAUGHT_PARTS).astype(int)
+        part = np.concatenate([self.tokens[start : start + TAUGHT_PART] for start in spread])
+        return Windows(part, stage.length, self.arguments.seed, shift=False)
 
     def target(self):
         minutes = self.arguments.target_minutes

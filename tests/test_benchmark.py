@@ -1,0 +1,77 @@
+"""The benchmark's arithmetic on methods of known speed, and its command on the real pair."""
+
+import json
+
+import pytest
+
+from sequoia_core.cli import main
+from sequoia_core.errors import InputError
+from sequoia_core.measure.benchmark import Outcome, benchmark
+
+
+def steady(tokens: int, steps: int, seconds: float):
+    """A method that always takes the same time."""
+    return lambda prompt: Outcome(tokens, steps, seconds)
+
+
+def test_speedup_is_tokens_per_second_over_the_baselines():
+    rows = benchmark(
+        {"autoregressive": steady(10, 10, 2.0), "sequoia": steady(12, 4, 1.2)},
+        ["a", "b"],
+        repeats=3,
+        predicted={"sequoia": 1.9},
+    )
+    plain, tree = rows
+    assert (plain.method, plain.speedup, plain.predicted_speedup) == ("autoregressive", 1.0, None)
+    assert (tree.tokens_per_second, tree.tokens_per_step) == (pytest.approx(10), 3)
+    assert tree.speedup == tree.speedup_low == tree.speedup_high == pytest.approx(2)
+    assert tree.predicted_speedup == 1.9
+
+
+def test_low_and_high_are_the_extremes_of_the_repeats():
+    seconds = iter([1.0, 1.0, 2.0, 4.0])
+    rows = benchmark(
+        {
+            "autoregressive": steady(8, 8, 4.0),
+            "sequoia": lambda prompt: Outcome(8, 2, next(seconds)),
+        },
+        ["a"],
+        repeats=3,
+        predicted={},
+    )
+    assert (rows[1].speedup_low, rows[1].speedup, rows[1].speedup_high) == (1.0, 2.0, 4.0)
+
+
+def test_every_method_sees_every_prompt_once_a_repeat_after_one_warm_up():
+    seen = []
+
+    def method(prompt: str) -> Outcome:
+        seen.append(prompt)
+        return Outcome(1, 1, 1.0)
+
+    benchmark({"autoregressive": method}, ["a", "b"], repeats=2, predicted={})
+    assert seen == ["a", "a", "b", "a", "b"]
+
+
+def test_a_benchmark_without_a_baseline_is_refused():
+    with pytest.raises(InputError, match="autoregressive"):
+        benchmark({"sequoia": steady(1, 1, 1)}, ["a"], repeats=1, predicted={})
+
+
+def test_the_command_measures_every_method(capsys):
+    code = main([
+        "bench", "--device", "cpu", "--dtype", "float32", "--max-new-tokens", "4",
+        "--repeats", "1", "--json",
+    ])  # fmt: skip
+    result = json.loads(capsys.readouterr().out)
+    assert code == 0
+    rows = {row["method"]: row for row in result["rows"]}
+    assert set(rows) == {"autoregressive", "chain", "sequoia", "hf-generate", "hf-assisted"}
+    assert rows["autoregressive"]["speedup"] == 1
+    assert rows["autoregressive"]["tokens_per_step"] == rows["hf-generate"]["tokens_per_step"] == 1
+    assert all(row["tokens_per_second"] > 0 for row in rows.values())
+
+
+def test_an_unknown_method_is_refused(capsys):
+    assert main(["bench", "--methods", "magic"]) == 2
+    assert "no method 'magic'" in capsys.readouterr().err

@@ -1,0 +1,111 @@
+"""generate, calibrate and profile as a user calls them, on the bundled pair."""
+
+import json
+
+import pytest
+
+from sequoia_core.cli import main
+from sequoia_core.plan.acceptance import load_acceptance
+from sequoia_core.plan.hardware import load_hardware
+
+PAIR = ["--device", "cpu", "--dtype", "float32"]
+PROMPT = ["--prompt", "Once upon a time there was a little girl"]
+
+
+def answer(capsys, *argv: str) -> dict:
+    """The one JSON object that a command prints."""
+    assert main([*argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refusal(capsys, *argv: str) -> str:
+    """The one line that a refused command prints."""
+    assert main([*argv, "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    message = captured.err.strip().splitlines()[-1]
+    assert "Traceback" not in captured.err
+    return message
+
+
+def test_generate_gives_the_same_text_with_a_tree_and_without(capsys):
+    common = [*PROMPT, *PAIR, "--max-new-tokens", "24"]
+    tree = answer(capsys, "generate", *common, "--budget", "8", "--depth", "3")
+    plain = answer(capsys, "generate", *common, "--method", "autoregressive")
+    assert tree["token_ids"] == plain["token_ids"]
+    assert tree["text"] == plain["text"]
+    assert (tree["budget"], tree["depth"], plain["budget"], plain["depth"]) == (8, 3, 1, 0)
+    assert plain["steps"] == 24
+    assert tree["tokens_per_step"] == 24 / tree["steps"] > 1
+    assert tree["tokens_per_second"] == pytest.approx(24 / tree["seconds"])
+
+
+def test_a_trace_file_holds_every_step(capsys, tmp_path):
+    file = tmp_path / "trace.json"
+    result = answer(
+        capsys, "generate", *PROMPT, *PAIR, "--max-new-tokens", "12", "--budget", "6",
+        "--depth", "2", "--trace", str(file),
+    )  # fmt: skip
+    trace = json.loads(file.read_text(encoding="utf-8"))
+    assert (trace["format"], trace["version"]) == ("sequoia-trace", 1)
+    assert [token for step in trace["steps"] for token in step["committed"]] == result["token_ids"]
+    assert all(len(step["nodes"]["parent"]) == 6 for step in trace["steps"])
+
+
+def test_calibrate_and_profile_write_files_that_plan_reads(capsys, tmp_path):
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"text": "Once upon"}\n{"text": "The king"}\n', encoding="utf-8")
+    acceptance, hardware = str(tmp_path / "a.json"), str(tmp_path / "h.json")
+    answer(
+        capsys, "calibrate", *PAIR, "--prompts", str(prompts), "--temperature", "0.6",
+        "--max-new-tokens", "6", "--width", "4", "--out", acceptance,
+    )  # fmt: skip
+    answer(
+        capsys, "profile", *PAIR, "--context", "16", "--max-tokens", "8", "--repeats", "1",
+        "--out", hardware,
+    )  # fmt: skip
+    assert load_acceptance(acceptance).temperature == 0.6
+    assert load_hardware(hardware).origin == "measured"
+    plan = answer(capsys, "plan", "--acceptance", acceptance, "--hardware", hardware)
+    assert plan["budget"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--prompt", " "], "prompt is empty"),
+        (["--prompt", "word " * 3000], "context"),
+        ([*PROMPT, "--budget", "0"], "1"),
+        ([*PROMPT, "--budget", "5000"], "1024"),
+        ([*PROMPT, "--budget", "4", "--depth", "9"], "depth"),
+        ([*PROMPT, "--temperature", "-1"], "temperature must be between 0"),
+        ([*PROMPT, "--top-p", "2"], "Top-p must be"),
+        ([*PROMPT, "--method", "magic"], "no method 'magic'"),
+        ([*PROMPT, "--target", "/nowhere", "--draft", "/nowhere"], "There is no folder /nowhere"),
+        ([*PROMPT, "--target", "/nowhere"], "name the draft"),
+        ([*PROMPT, "--acceptance", "nothing"], "nothing"),
+        ([*PROMPT, "--hardware", "nothing"], "nothing"),
+        ([*PROMPT, "--budget", "8", "--trace", "/no/such/folder/t.json"], "/no/such/folder"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(capsys, argv, words):
+    assert words.lower() in refusal(capsys, "generate", *argv).lower()
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(capsys):
+    for command in ("calibrate", "profile"):
+        assert "/no/such/x.json" in refusal(capsys, command, "--out", "/no/such/x.json")
+
+
+@pytest.mark.parametrize("content", ["not json\n", '{"words": 1}\n', '{"text": ""}\n', "[1]\n"])
+def test_a_prompts_file_of_another_kind_is_refused(capsys, tmp_path, content):
+    file = tmp_path / "p.jsonl"
+    file.write_text(content, encoding="utf-8")
+    out = str(tmp_path / "a.json")
+    assert str(file) in refusal(capsys, "calibrate", "--prompts", str(file), "--out", out)
+
+
+def test_a_missing_prompts_file_is_refused(capsys, tmp_path):
+    missing = str(tmp_path / "none.jsonl")
+    out = str(tmp_path / "a.json")
+    assert missing in refusal(capsys, "calibrate", "--prompts", missing, "--out", out)
