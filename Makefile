@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help run test lint format clean python env test-env
+.PHONY: help run test lint format paper clean python env test-env
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -31,6 +31,9 @@ lint: test-env  ## check style and formatting
 format: test-env  ## mend style and formatting
 	@$(BIN)/python -m ruff check --fix .
 	@$(BIN)/python -m ruff format .
+
+paper: env  ## compare with the paper's tables (into docs/PAPER.md: make paper ARGS=--update)
+	@$(BIN)/python -m tools.paper $(ARGS)
 
 clean:  ## remove .venv and the caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache

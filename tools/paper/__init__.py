@@ -1,0 +1,1 @@
+"""The Sequoia paper's published numbers beside what this planner gives: `make paper`."""
