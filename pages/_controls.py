@@ -1,0 +1,188 @@
+"""The controls of Explore. Widget keys are the parameters of a link, so a link reproduces them."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages._plan import (
+    PlannedTree,
+    acceptance_choices,
+    hardware_choices,
+    planned_tree,
+    vector_caption,
+    vector_name,
+)
+from pages._sliders import LINK, exact_slider, look_at_plan, number, slider
+from pages._state import server
+from pages._url import link_mistakes
+from sequoia_core.assets import asset
+from sequoia_core.errors import SequoiaError
+from sequoia_core.plan.acceptance import load_acceptance
+
+METHODS = ["sequoia", "autoregressive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What the controls say. `plan` is None where none can be made; the controls say why."""
+
+    prompt: str
+    method: str
+    temperature: float
+    top_p: float
+    new_tokens: int
+    seed: int
+    plan: PlannedTree | None
+
+
+@st.cache_data(show_spinner=False)
+def example_prompts() -> dict[str, str]:
+    """Example prompts by title."""
+    lines = asset("prompts.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if line.strip()]
+    return {row["title"]: row["text"] for row in rows}
+
+
+def note_link_mistakes() -> None:
+    """Once a session, before any control exists: name the link's values that no control takes."""
+    if "link_mistakes" not in st.session_state:
+        choices = {
+            "method": METHODS,
+            "hardware": hardware_choices(),
+            "acceptance": acceptance_choices(),
+        }
+        st.session_state.link_mistakes = link_mistakes(st.query_params.to_dict(), choices)
+    for mistake in st.session_state.link_mistakes:
+        st.warning(mistake)
+
+
+def prompt_box() -> str:
+    """The prompt, with examples to start from."""
+    examples = example_prompts()
+    heading, menu = st.columns([1, 1], vertical_alignment="center")
+    heading.markdown("**Prompt**")
+    with menu.container(horizontal_alignment="right"):
+        st.menu_button(
+            "Examples", list(examples), key="example", type="tertiary", on_click=_take_example
+        )
+    return st.text_area(
+        "Prompt",
+        next(iter(examples.values())),
+        key="prompt",
+        height=124,
+        bind=LINK,
+        label_visibility="collapsed",
+        placeholder="The beginning of a story…",
+    )
+
+
+def _take_example() -> None:
+    st.session_state.prompt = example_prompts()[st.session_state.example]
+
+
+def run_controls(prompt: str) -> Controls:
+    """Method, tree and sampling. Sampling is read first: the plan depends on temperature."""
+    tree_place, sampling_place = st.container(), st.container()
+    with sampling_place:
+        sampling = _sampling()
+    with tree_place:
+        method, plan = _tree(sampling["temperature"])
+    return Controls(prompt, method, **sampling, plan=plan)
+
+
+def _sampling() -> dict[str, float]:
+    st.markdown("**Sampling**")
+    left, right = st.columns(2)
+    with left:
+        temperature = slider("Temperature", "temperature", 0.05, on_change=look_at_plan)
+    with right:
+        top_p = slider("Top-p", "top_p", 0.05)
+    left, right = st.columns(2)
+    return {
+        "temperature": temperature,
+        "top_p": top_p,
+        "new_tokens": number(left, "New tokens", "new_tokens"),
+        "seed": number(right, "Seed", "seed"),
+    }
+
+
+def _tree(temperature: float) -> tuple[str, PlannedTree | None]:
+    heading, switch = st.columns([1, 1], vertical_alignment="center")
+    heading.markdown("**Tree**")
+    with switch.container(horizontal_alignment="right"):
+        automatic = st.toggle(
+            "Auto",
+            key="auto",
+            bind=LINK,
+            on_change=look_at_plan,
+            help="Let the hardware profile choose the budget and depth with the best speedup.",
+        )
+    method = st.segmented_control(
+        "Method",
+        METHODS,
+        default=METHODS[0],
+        required=True,
+        key="method",
+        bind=LINK,
+        width="stretch",
+        label_visibility="collapsed",
+        help="sequoia drafts a tree; autoregressive is plain decoding, one token a step.",
+    )
+    sliders, pickers = st.container(), st.container()
+    with pickers:
+        hardware, acceptance = _pickers(temperature)
+    if automatic:
+        plan, mistake = _try_plan(acceptance, hardware, None, None)
+        if plan:
+            st.session_state.budget, st.session_state.depth = plan.tree.size, plan.tree.depth
+    with sliders:
+        budget = exact_slider("Tree budget", "budget", disabled=automatic)
+        depth = exact_slider("Tree depth", "depth", disabled=automatic)
+    if not automatic:
+        plan, mistake = _try_plan(acceptance, hardware, budget, depth)
+    if mistake:
+        sliders.error(mistake)
+    return method, plan
+
+
+def _pickers(temperature: float) -> tuple[str | None, str]:
+    left, right = st.columns(2)
+    hardware = left.selectbox(
+        "Hardware",
+        hardware_choices(),
+        key="hardware",
+        bind=LINK,
+        on_change=look_at_plan,
+        help="The profile that says how long a pass takes for a number of tokens.",
+    )
+    choice = right.selectbox(
+        "Acceptance",
+        acceptance_choices(),
+        key="acceptance",
+        bind=LINK,
+        on_change=look_at_plan,
+        help="How often the k-th drafted child is the accepted one. auto takes the bundled vector "
+        "measured nearest to the temperature.",
+    )
+    name = vector_name(choice, temperature)
+    engine = server().worker.resident
+    # A vector that cannot be read is planning's error to show, where the plan would be.
+    with suppress(SequoiaError):
+        st.caption(vector_caption(load_acceptance(name), engine and engine.pair, temperature))
+    return hardware, name
+
+
+def _try_plan(
+    acceptance: str, hardware: str | None, budget: int | None, depth: int | None
+) -> tuple[PlannedTree | None, str]:
+    if hardware is None:
+        return None, (
+            "This copy has no hardware profile, so nothing can be planned: restore the "
+            "repository's assets/hardware folder."
+        )
+    try:
+        return planned_tree(acceptance, hardware, budget, depth), ""
+    except SequoiaError as error:
+        return None, str(error)

@@ -1,0 +1,132 @@
+"""One generation as a job: the speculative run, then plain decoding of the same length."""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from pages._worker import Job, Worker
+from sequoia_core.decode.settings import GenerationSettings
+from sequoia_core.decode.trace import RunSummary, StepTrace
+from sequoia_core.errors import InputError, ModelError
+from sequoia_core.tree.token_tree import TokenTree
+
+PLAIN = TokenTree([-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one press of Generate asks for. `pair` is the pair the user saw, None while loading."""
+
+    prompt: str
+    method: str
+    tree: TokenTree
+    settings: GenerationSettings
+    predicted_speedup: float | None
+    pair: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run at one moment. pieces[i] are the texts of the tokens that step i committed."""
+
+    request: Request
+    steps: tuple[StepTrace, ...] = ()
+    pieces: tuple[tuple[str, ...], ...] = ()
+    summary: RunSummary | None = None
+    plain: RunSummary | None = None
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(step.committed) for step in self.steps)
+
+    @property
+    def seconds(self) -> float:
+        """Decoding time of the steps so far, prefill apart."""
+        return sum(step.seconds.total for step in self.steps)
+
+    @property
+    def measured_speedup(self) -> float | None:
+        """Seconds per token of the plain run over those of this run; None until both are done."""
+        if not (self.summary and self.plain and self.plain.token_ids and self.tokens):
+            return None
+        plain = self.plain.decode_seconds / len(self.plain.token_ids)
+        return plain / (self.summary.decode_seconds / len(self.summary.token_ids))
+
+
+@dataclass(slots=True)
+class Record:
+    """The run as the worker writes it and pages read it, a whole view at a time."""
+
+    view: RunView
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self) -> RunView:
+        with self._lock:
+            return self.view
+
+    def add(self, step: StepTrace, pieces: Iterable[str]) -> None:
+        """Append one step."""
+        with self._lock:
+            view = self.view
+            self.view = replace(
+                view, steps=(*view.steps, step), pieces=(*view.pieces, tuple(pieces))
+            )
+
+    def finish(self, **summaries: RunSummary) -> None:
+        """Keep the summary of the run (`summary`) or of plain decoding (`plain`)."""
+        with self._lock:
+            self.view = replace(self.view, **summaries)
+
+
+def generate_work(worker: Worker, record: Record) -> Callable[[Job], None]:
+    """The job that fills `record`."""
+
+    def work(job: Job) -> None:
+        engine = worker.resident
+        request = record.view.request
+        _check_pair(engine, request)
+        speculative = request.method != "autoregressive"
+        _generate(job, engine, record, 0.5 if speculative else 1.0)
+        if speculative and not job.cancelled:
+            _measure_plain(job, engine, record)
+
+    return work
+
+
+def _check_pair(engine, request: Request) -> None:
+    if engine is None:
+        raise ModelError("No model pair is loaded: choose one in the sidebar and press Load.")
+    if request.pair is not None and request.pair is not engine:
+        raise InputError(
+            f"The loaded pair changed to {engine.pair.target_name} while this run waited: "
+            "press Generate again to use it."
+        )
+
+
+def _generate(job: Job, engine, record: Record, share: float) -> None:
+    request = record.view.request
+    run = engine.run(request.prompt, request.settings, request.tree)
+    limit = request.settings.max_new_tokens
+    made = 0
+    for step in run:
+        record.add(step, map(run.piece, step.committed))
+        made += len(step.committed)
+        job.report(share * made / limit, f"{made} of up to {limit} tokens")
+        if job.cancelled:
+            run.close()
+            break
+    record.finish(summary=run.summary())
+
+
+def _measure_plain(job: Job, engine, record: Record) -> None:
+    """Plain decoding of the same prompt and length: what the measured speedup is against."""
+    view = record.read()
+    settings = replace(view.request.settings, max_new_tokens=view.tokens)
+    run = engine.run(view.request.prompt, settings, PLAIN, trace=False)
+    for step in run:
+        done = (step.index + 1) / view.tokens
+        job.report(0.5 + 0.5 * done, f"plain decoding, {step.index + 1} of {view.tokens} tokens")
+        if job.cancelled:
+            run.close()
+            return
+    record.finish(plain=run.summary())

@@ -1,0 +1,33 @@
+"""Loading a model pair as a job of the worker."""
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pages._worker import Job, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class PairChoice:
+    """What the sidebar asks for; target and draft both None means the bundled pair."""
+
+    target: str | None = None
+    draft: str | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
+    """The job that makes `choice` the worker's resident engine, or leaves the earlier one."""
+
+    def work(job: Job) -> None:
+        # Imported here, on the worker's thread: torch takes seconds, and the page need not wait.
+        job.report(0.0, "Starting the engine")
+        from sequoia_core.decode.engine import Engine
+        from sequoia_core.decode.pair import PairSpec, load_pair
+
+        spec = PairSpec(choice.target, choice.draft, choice.device, choice.dtype)
+        worker.resident = Engine(load_pair(spec, job.report))
+        gc.collect()
+
+    return work

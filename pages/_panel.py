@@ -1,0 +1,200 @@
+"""What Explore shows of a plan and of a run: figures, text, tree, steps."""
+
+import streamlit as st
+
+from pages._charts import tokens_per_step
+from pages._controls import Controls
+from pages._generate import RunView
+from pages._plan import PlannedTree
+from pages._sliders import PLANNED, RUN
+from pages._state import server, touch
+from pages._text import LEGEND, run_html, time_split_html
+from pages._tree_view import counts_text, decoded, planned, step_table, tree_view
+from pages._worker import FAILED, QUEUED, STOPPED, Job
+from sequoia_core.decode.trace import StepTrace
+
+EMPTY = (
+    "At every step the draft fills this tree with tokens and the target checks it in one pass, "
+    "keeping one path from the left. Press Generate to watch."
+)
+
+
+def panel(controls: Controls) -> None:
+    """The right side of the page; polls while the session's job is queued or running."""
+    job: Job | None = st.session_state.get("job")
+    active = job is not None and job.active
+    st.fragment(_panel, run_every=0.5 if active else None)(controls, job, active)
+
+
+def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
+    touch()
+    if was_active and not job.active:
+        st.rerun()
+    view = shown_run()
+    # Fixed places, so that what comes and goes above the tree never takes the tree down.
+    figures, progress, text, picker, tree, rest = (st.container() for _ in range(6))
+    with figures:
+        _metrics(controls.plan, view)
+    with progress:
+        _job_line(job)
+    if view is not None:
+        with text:
+            st.html(run_html(view, None if was_active else st.session_state.get("step", 1) - 1))
+            st.html(LEGEND)
+    else:
+        text.caption(EMPTY)
+    with picker:
+        step = _picked_step(view, live=was_active)
+    with tree:
+        _tree(controls, view, step)
+    if view is not None and not was_active:
+        with rest:
+            _details(view, step)
+
+
+def shown_run() -> RunView | None:
+    """The newest run that has made a step: a run that failed before it hides nothing."""
+    record = st.session_state.get("record")
+    view = record.read() if record else None
+    if view is not None and view.steps:
+        st.session_state.last_run = view
+    return st.session_state.get("last_run")
+
+
+def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:
+    predicted = f"{plan.speedup:.2f}×" if plan else "–"
+    measured = view.measured_speedup if view else None
+    rate = view.tokens / view.seconds if view and view.seconds else None
+    figures = st.grid(4, min_column_width=150)
+    figures.metric(
+        "Predicted speedup",
+        predicted,
+        help="Of the planned tree, from the acceptance vector and the hardware profile.",
+    )
+    figures.metric(
+        "Measured speedup",
+        f"{measured:.2f}×" if measured else "–",
+        help="Decoding seconds per token of one plain run over those of this run.",
+    )
+    figures.metric(
+        "Tokens per step",
+        f"{view.tokens / len(view.steps):.2f}" if view else "–",
+        help=f"The plan expects {plan.expected_tokens:.2f}." if plan else None,
+    )
+    figures.metric("Tokens per second", f"{rate:.1f}" if rate else "–")
+
+
+def _job_line(job: Job | None) -> None:
+    """Where the job is, or how it ended."""
+    if job is None:
+        return
+    now = server().worker.snapshot(job)
+    if now.state == QUEUED:
+        st.progress(0.0, text=f"Waiting in the queue, {now.position} ahead of you")
+    elif job.active:
+        st.progress(now.fraction, text=f"Generating: {now.text}" if now.text else "Starting")
+    elif now.state == FAILED:
+        st.error(now.error)
+    elif now.state == STOPPED:
+        st.caption("Stopped. What was made until then is kept below.")
+
+
+def _picked_step(view: RunView | None, *, live: bool) -> StepTrace | None:
+    """The step to draw; None for the planned tree."""
+    if view is None:
+        return None
+    st.session_state.setdefault("view", RUN)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        shown = st.segmented_control(
+            "Tree shown", [PLANNED, RUN], required=True, key="view", label_visibility="collapsed"
+        )
+        if shown == PLANNED:
+            return None
+        if live or len(view.steps) == 1:
+            return view.steps[-1]
+        with st.container(
+            horizontal=True, vertical_alignment="bottom", gap="small", wrap=False, key="steps"
+        ):
+            return view.steps[_step_picker(len(view.steps))]
+
+
+def _tree(controls: Controls, view: RunView | None, step: StepTrace | None) -> None:
+    """The planned tree or a step's, in one figure that is never taken down."""
+    if controls.plan is not None:
+        st.session_state.last_plan = controls.plan
+    plan = st.session_state.get("last_plan")
+    if step is not None:
+        tree_view(decoded(step), key="tree")
+        st.caption(_step_words(view, step))
+    elif plan is not None:
+        tree_view(planned(plan.tree, plan.reach), key="tree")
+        stale = "" if controls.plan else "The settings do not fit; this is the last tree that did: "
+        st.caption(
+            f"{stale}{plan.tree.size:,} nodes, {plan.tree.depth} deep, "
+            f"{plan.expected_tokens:.2f} tokens expected per step. "
+            f"Level sizes: {', '.join(map(str, plan.tree.level_sizes))}."
+        )
+
+
+def _step_words(view: RunView, step: StepTrace) -> str:
+    words = f"Step {step.index + 1} of {len(view.steps)}: {counts_text(step)}."
+    if view.request.settings.temperature == 0:
+        words += " Probabilities are those of temperature 1: at 0 they are all 0 or 1."
+    return words
+
+
+def _step_picker(count: int) -> int:
+    """Index of the step to show, from 0."""
+    st.session_state.step = min(max(st.session_state.get("step", 1), 1), count)
+    st.button("Back", key="step_back", shortcut="Left", on_click=_move, args=(-1, count))
+    step = st.slider("Step", 1, count, key="step", bind="query-params", width="stretch")
+    st.button("Next", key="step_forward", shortcut="Right", on_click=_move, args=(1, count))
+    return step - 1
+
+
+def _move(by: int, count: int) -> None:
+    st.session_state.step = min(max(st.session_state.step + by, 1), count)
+
+
+def _table(step: StepTrace) -> None:
+    st.dataframe(
+        step_table(step.nodes),
+        hide_index=True,
+        height=280,
+        alt="The step's nodes as a table",
+        column_config={
+            "draft": st.column_config.NumberColumn(format="%.4f"),
+            "target": st.column_config.NumberColumn(format="%.4f"),
+        },
+    )
+
+
+def _details(view: RunView, step: StepTrace | None) -> None:
+    if step is not None and st.toggle("Show as table", key="table"):
+        _table(step)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Tokens per step**")
+        tokens_per_step(view, step.index if step else None)
+    with right:
+        st.markdown("**Where the time went**")
+        st.html(time_split_html(view))
+        st.caption(_speedup_words(view))
+
+
+def _speedup_words(view: RunView) -> str:
+    """The run's settings and the numbers behind the measured speedup."""
+    request, settings = view.request, view.request.settings
+    words = (
+        f"{request.method}, {request.tree.size:,} nodes, {request.tree.depth} deep, temperature "
+        f"{settings.temperature:g}: {view.tokens} tokens in {view.seconds:.2f} s of decoding."
+    )
+    if request.predicted_speedup:
+        words += f" Predicted {request.predicted_speedup:.2f}×."
+    if view.plain is None:
+        return f"{words} No plain run was measured."
+    plain = view.plain
+    return (
+        f"{words} Plain decoding of the same prompt: {len(plain.token_ids)} tokens in "
+        f"{plain.decode_seconds:.2f} s. One run each, so expect some noise."
+    )

@@ -1,0 +1,102 @@
+"""The sidebar of all pages: which pair of models is loaded, and loading another one."""
+
+import streamlit as st
+
+from pages._pair import PairChoice, load_work
+from pages._state import server, session_id
+from pages._worker import FAILED, QUEUED
+from sequoia_core.errors import SequoiaError
+
+BUNDLED, OWN = "Bundled", "Your own"
+
+
+def sidebar() -> None:
+    """Picker, progress and facts; polls only while a pair loads."""
+    active = server().load.active
+    with st.sidebar:
+        st.fragment(_model_pair, run_every=0.5 if active else None)(active)
+
+
+def _model_pair(was_active: bool) -> None:
+    st.subheader("Model pair")
+    source = st.segmented_control(
+        "Source",
+        [BUNDLED, OWN],
+        default=BUNDLED,
+        required=True,
+        key="pair_source",
+        label_visibility="collapsed",
+        width="stretch",
+        persist_state="session",
+    )
+    target = draft = None
+    if source == OWN:
+        target = _model_name("Target", "target", "Qwen/Qwen3-1.7B")
+        draft = _model_name("Draft", "draft", "Qwen/Qwen3-0.6B")
+    device_column, dtype_column = st.columns(2)
+    device = device_column.selectbox("Device", devices(), key="device", persist_state="session")
+    dtype = dtype_column.selectbox(
+        "Dtype", ["auto", "float32", "bfloat16", "float16"], key="dtype", persist_state="session"
+    )
+    if st.button("Load", key="load", width="stretch", disabled=server().load.active):
+        _load(source, PairChoice(target or None, draft or None, device, dtype))
+    _status()
+    if was_active and not server().load.active:
+        st.rerun()
+
+
+def _model_name(label: str, key: str, example: str) -> str:
+    return st.text_input(
+        label,
+        key=key,
+        placeholder=f"Folder, or {example}",
+        persist_state="session",
+        help="A folder written by save_pretrained, or a name on the Hugging Face hub.",
+    ).strip()
+
+
+@st.cache_data(show_spinner=False)
+def devices() -> list[str]:
+    """What the device picker offers: CUDA where the driver shows a device."""
+    from pathlib import Path
+
+    return ["auto", "cuda", "cpu"] if Path("/dev/nvidia0").exists() else ["auto", "cpu"]
+
+
+def _load(source: str, choice: PairChoice) -> None:
+    if source == OWN and not (choice.target and choice.draft):
+        st.error("Name both models: the target and the draft.")
+        return
+    try:
+        state = server()
+        state.load = state.worker.submit("load", session_id(), load_work(state.worker, choice))
+    except SequoiaError as error:
+        st.error(str(error))
+        return
+    st.rerun()
+
+
+def _status() -> None:
+    """Progress while loading, the reason of a failure, and what is loaded now."""
+    state = server()
+    now = state.worker.snapshot(state.load)
+    if state.load.active:
+        waiting = f"Waiting, {now.position} ahead" if now.state == QUEUED else now.text
+        st.progress(now.fraction, text=waiting or "Starting")
+    if now.state == FAILED:
+        st.error(now.error)
+    if state.worker.resident is not None:
+        _facts(state.worker.resident.pair)
+
+
+def _facts(pair) -> None:
+    target, draft = pair.parameters
+    st.markdown(f"**{pair.target_name}** verifies  \n**{pair.draft_name}** drafts")
+    st.caption(
+        f"{_millions(target)} and {_millions(draft)} parameters · {pair.device} · {pair.dtype} · "
+        f"{pair.memory_bytes / 1e6:,.0f} MB · context {pair.context_length:,} tokens"
+    )
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e9:.2f} B" if count >= 1e9 else f"{count / 1e6:.1f} M"

@@ -1,0 +1,54 @@
+"""Values that come with a link: what no control can take is named, never dropped silently."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a numeric control takes, and its value when a link has none."""
+
+    name: str
+    low: float
+    high: float
+    default: float
+
+    def check(self, value: float) -> str:
+        """An empty string, or one sentence that says what is wrong with `value`."""
+        if self.low <= value <= self.high:
+            return ""
+        return f"{self.name} must be between {self.low:,g} and {self.high:,g}, got {value:,g}."
+
+
+RANGES = {
+    "budget": Range("The tree budget", 1, 1024, 32),
+    "depth": Range("The tree depth", 0, 32, 6),
+    "temperature": Range("The temperature", 0.0, 2.0, 0.0),
+    "top_p": Range("Top-p", 0.05, 1.0, 1.0),
+    "new_tokens": Range("New tokens", 1, 4096, 64),
+    "seed": Range("The seed", 0, 2**31 - 1, 0),
+}
+
+
+def link_mistakes(parameters: Mapping[str, str], choices: Mapping[str, list[str]]) -> list[str]:
+    """One sentence for every parameter of a link that cannot be used.
+
+    choices: the values that each picking control offers, by parameter.
+    """
+    mistakes = []
+    for key, allowed in RANGES.items():
+        if key in parameters:
+            mistakes.append(_number_mistake(parameters[key], allowed))
+    for key, options in choices.items():
+        if key in parameters and parameters[key] not in options:
+            mistakes.append(
+                f"There is no {key} called “{parameters[key]}”; there are: {', '.join(options)}."
+            )
+    return [f"{mistake} The link's value was left out." for mistake in mistakes if mistake]
+
+
+def _number_mistake(text: str, allowed: Range) -> str:
+    try:
+        return allowed.check(float(text))
+    except ValueError:
+        return f"{allowed.name} must be a number, got “{text}”."

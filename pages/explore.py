@@ -1,0 +1,75 @@
+"""Explore: write with a draft tree and see, step by step, what was drafted, accepted and why."""
+
+import streamlit as st
+
+from pages._controls import Controls, note_link_mistakes, prompt_box, run_controls
+from pages._generate import Record, Request, RunView, generate_work
+from pages._panel import panel
+from pages._sliders import RUN
+from pages._state import server, session_id
+from sequoia_core.decode.settings import GenerationSettings
+from sequoia_core.errors import InputError, SequoiaError
+from sequoia_core.tree.token_tree import TokenTree
+
+
+@st.fragment
+def page() -> None:
+    """Controls on the left, plan and run on the right; the controls rerun only this."""
+    note_link_mistakes()
+    sides = st.container(horizontal=True, gap="large", wrap=False)
+    left, right = sides.container(width=276), sides.container(width="stretch")
+    with left:
+        prompt = prompt_box()
+        buttons = st.container()
+        controls = run_controls(prompt)
+        with buttons:
+            _buttons(controls)
+    with right:
+        panel(controls)
+
+
+def _buttons(controls: Controls) -> None:
+    job = st.session_state.get("job")
+    active = job is not None and job.active
+    go, stop = st.columns([2, 1], gap="small")
+    if go.button("Generate", key="generate", type="primary", width="stretch", disabled=active):
+        _start(controls)
+    if stop.button("Stop", key="stop", width="stretch", disabled=not active):
+        server().worker.cancel(job)
+
+
+def _start(controls: Controls) -> None:
+    """Queue a run of what the controls say, or say what is wrong with it."""
+    if controls.plan is None and controls.method != "autoregressive":
+        return  # The reason stands beside the tree's controls already.
+    try:
+        record = Record(RunView(_request(controls)))
+        worker = server().worker
+        job = worker.submit("generation", session_id(), generate_work(worker, record))
+    except SequoiaError as error:
+        st.error(str(error))
+        return
+    st.session_state.update(job=job, record=record, view=RUN)
+    st.rerun()
+
+
+def _request(controls: Controls) -> Request:
+    if not controls.prompt.strip():
+        raise InputError("The prompt is empty: write a few words for the story to go on from.")
+    plain = controls.method == "autoregressive"
+    return Request(
+        controls.prompt,
+        controls.method,
+        TokenTree([-1]) if plain else controls.plan.tree,
+        GenerationSettings(
+            temperature=controls.temperature,
+            top_p=controls.top_p,
+            max_new_tokens=controls.new_tokens,
+            seed=controls.seed,
+        ),
+        None if plain else controls.plan.speedup,
+        server().worker.resident,
+    )
+
+
+page()

@@ -1,0 +1,356 @@
+"""The dashboard without a browser: the worker, what the tree view is fed, and the Explore page."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages._state import server
+from pages._text import run_html
+from pages._tree_view import counts_text, decoded, step_table
+from pages._url import link_mistakes
+from pages._worker import DONE, FAILED, QUEUED, RUNNING, STOPPED, Worker
+from sequoia_core import assets
+from sequoia_core.decode.trace import Bonus, Nodes, Seconds, StepTrace
+from sequoia_core.errors import InputError
+
+APP = Path(__file__).resolve().parent.parent / "app.py"
+
+
+def wait_for(condition, seconds: float = 60.0):
+    """The first true value of `condition`; fails when it stays false for too long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    pytest.fail("waited too long")
+
+
+# The worker
+
+
+def finished(worker, job):
+    wait_for(lambda: not job.active, 5)
+    return worker.snapshot(job)
+
+
+def test_jobs_run_one_at_a_time_in_the_order_they_came_and_know_their_place():
+    worker, gate, order = Worker(), threading.Event(), []
+
+    def work(name):
+        return lambda job: (order.append(name), gate.wait(5))
+
+    jobs = [worker.submit("generation", name, work(name)) for name in "abc"]
+    wait_for(lambda: worker.snapshot(jobs[0]).state == RUNNING)
+    assert [worker.snapshot(job).position for job in jobs] == [0, 1, 2]
+    assert worker.snapshot(jobs[2]).state == QUEUED
+    gate.set()
+    assert [finished(worker, job).state for job in jobs] == [DONE] * 3
+    assert order == ["a", "b", "c"]
+
+
+def test_a_waiting_job_is_stopped_at_once_and_a_running_one_when_it_looks():
+    worker, started = Worker(), threading.Event()
+
+    def until_cancelled(job):
+        started.set()
+        wait_for(lambda: job.cancelled, 5)
+
+    running = worker.submit("generation", "a", until_cancelled)
+    waiting = worker.submit("generation", "b", until_cancelled)
+    assert started.wait(5)
+    worker.cancel(waiting)
+    assert worker.snapshot(waiting).state == STOPPED
+    worker.cancel(running)
+    assert finished(worker, running).state == STOPPED
+
+
+def test_a_job_whose_session_went_silent_is_stopped():
+    worker = Worker(patience_seconds=0.1)
+    job = worker.submit("generation", "gone", lambda job: wait_for(lambda: job.cancelled, 5))
+    assert finished(worker, job).state == STOPPED
+
+
+def test_errors_of_a_job_become_its_message_and_the_worker_lives_on():
+    worker = Worker()
+
+    def user_mistake(job):
+        raise InputError("The prompt is empty.")
+
+    def defect(job):
+        raise ZeroDivisionError
+
+    assert finished(worker, worker.submit("generation", "a", user_mistake)).error == (
+        "The prompt is empty."
+    )
+    broken = finished(worker, worker.submit("generation", "a", defect))
+    assert broken.state == FAILED
+    assert "ZeroDivisionError" in broken.error
+    assert finished(worker, worker.submit("generation", "a", lambda job: None)).state == DONE
+
+
+def test_a_session_waits_for_its_own_job_and_a_full_queue_turns_jobs_away():
+    worker, gate = Worker(capacity=1), threading.Event()
+    running = worker.submit("generation", "a", lambda job: gate.wait(5))
+    wait_for(lambda: worker.snapshot(running).state == RUNNING)
+    with pytest.raises(InputError, match="not finished"):
+        worker.submit("generation", "a", lambda job: None)
+    worker.submit("generation", "b", lambda job: None)
+    with pytest.raises(InputError, match="1 jobs are waiting"):
+        worker.submit("generation", "c", lambda job: None)
+    gate.set()
+
+
+# What is drawn
+
+
+@pytest.fixture
+def step() -> StepTrace:
+    """Root with two children; the second was accepted, its only child rejected."""
+    nodes = Nodes(
+        parent=[-1, 0, 0, 2],
+        rank=[0, 0, 1, 0],
+        token_id=[7, 1, 2, 3],
+        text=["the", " <b>fox", " hen", "\n"],
+        draft_prob=[1.0, 0.6, 0.3, 0.9],
+        target_prob=[1.0, 0.1, 0.7, 0.05],
+        status=["accepted", "rejected", "accepted", "rejected"],
+    )
+    bonus = Bonus(9, " ran", "residual", 0.4)
+    return StepTrace(0, 5, [2], bonus, [2, 9], Seconds(0.1, 0.2, 0.3, 0.4), nodes)
+
+
+def test_a_step_reaches_the_tree_view_with_its_verdicts_and_its_bonus(step):
+    data = decoded(step)
+    assert data["status"] == [0, 2, 1, 2]
+    assert data["column"] == [0, 1, 1, 2]
+    assert data["label"][1:] == ["<b>fox", "hen", "↵"]
+    assert (data["bonus"]["at"], data["bonus"]["source"]) == (2, "residual")
+    assert counts_text(step).startswith("1 accepted, 2 rejected, 0 not reached")
+
+
+def test_the_table_says_the_same_as_the_tree(step):
+    table = step_table(step.nodes)
+    assert table["verdict"] == ["root", "rejected", "accepted", "rejected"]
+    assert table["depth"] == decoded(step)["column"]
+
+
+def test_steps_of_one_topology_keep_the_layout_and_others_change_it(step):
+    other = Nodes([-1, 0], [0, 0], [1, 2], ["a", "b"], [1, 1], [1, 1], ["accepted", "accepted"])
+    changed = StepTrace(1, 7, [1], step.bonus, [2, 9], step.seconds, other)
+    assert decoded(step)["layout"] == decoded(step)["layout"] != decoded(changed)["layout"]
+
+
+def test_model_text_is_escaped_and_marked_by_origin(step):
+    from pages._generate import Request, RunView
+
+    request = Request("<i>Once", "sequoia", None, None, None)
+    html = run_html(RunView(request, (step,), ((" <b>hen", " ran"),)), current=0)
+    assert "&lt;i&gt;Once" in html
+    assert '<span class="accepted"> &lt;b&gt;hen</span><span class="residual"> ran</span>' in html
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("budget", "0", "between 1 and 1,024, got 0"),
+        ("budget", "5000", "between 1 and 1,024, got 5,000"),
+        ("depth", "deep", "must be a number, got “deep”"),
+        ("temperature", "-1", "between 0 and 2, got -1"),
+        ("temperature", "nan", "must be between 0 and 2"),
+        ("hardware", "abacus", "There is no hardware called “abacus”; there are: cpu"),
+    ],
+)
+def test_a_link_with_an_unusable_value_is_answered_with_one_sentence(key, value, words):
+    mistakes = link_mistakes({key: value}, {"hardware": ["cpu"]})
+    assert len(mistakes) == 1
+    assert words in mistakes[0]
+
+
+# The Explore page
+
+
+def open_app(**link: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for key, value in link.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def metric(app: AppTest, label: str) -> str:
+    return next(shown.value for shown in app.metric if shown.label == label)
+
+
+def press(app: AppTest, key: str) -> AppTest:
+    return app.button(key=key).click().run()
+
+
+def generate(app: AppTest) -> AppTest:
+    """Press Generate; where that queued a job, wait for its end and look again."""
+    earlier = app.session_state.get("job", None)
+    press(app, "generate")
+    job = app.session_state["job"]
+    if job is earlier:
+        return app
+    wait_for(lambda: not job.active, 120)
+    return app.run()
+
+
+def says(app: AppTest, words: str) -> bool:
+    """Whether a caption of the page holds these words."""
+    return any(words in shown.value for shown in app.caption)
+
+
+def errors(app: AppTest) -> list[str]:
+    return [shown.value for shown in app.error]
+
+
+@pytest.fixture(scope="module")
+def finished_app() -> AppTest:
+    """The page after a short generation with the bundled pair."""
+    app = open_app(prompt="Once upon a time there was", budget="8", depth="3", new_tokens="10")
+    return generate(app)
+
+
+def test_a_run_is_measured_against_plain_decoding_and_shown_step_by_step(finished_app):
+    assert not finished_app.exception
+    assert not errors(finished_app)
+    run = finished_app.session_state["last_run"]
+    assert run.tokens == 10 == len(run.plain.token_ids)
+    # At temperature 0 drafting changes the time, never the text.
+    assert run.summary.token_ids == run.plain.token_ids
+    assert metric(finished_app, "Measured speedup") == f"{run.measured_speedup:.2f}×"
+    assert metric(finished_app, "Tokens per step") == f"{10 / len(run.steps):.2f}"
+    assert says(finished_app, f"Step 1 of {len(run.steps)}")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "new_tokens", "words"),
+    [
+        ("  ", 10, "The prompt is empty"),
+        ("word " * 600, 10, "context"),
+        ("Once upon a time", 4000, "ask for at most"),
+    ],
+)
+def test_a_bad_request_gets_one_sentence_and_the_finished_run_stays(
+    finished_app, prompt, new_tokens, words
+):
+    before = finished_app.session_state["last_run"]
+    finished_app.text_area(key="prompt").set_value(prompt)
+    finished_app.number_input(key="new_tokens").set_value(new_tokens)
+    generate(finished_app)
+    assert len(errors(finished_app)) == 1
+    assert words in errors(finished_app)[0]
+    assert finished_app.session_state["last_run"] is before
+    assert metric(finished_app, "Measured speedup") != "–"
+
+
+def test_moving_budget_and_temperature_changes_the_plan():
+    app = open_app(budget="16", depth="4")
+    first = metric(app, "Predicted speedup")
+    assert says(app, "16 nodes, 4 deep")
+    app.slider(key="budget").set_value(200).run()
+    assert says(app, "200 nodes, 4 deep")
+    assert metric(app, "Predicted speedup") != first
+    assert says(app, "bundled-t0`")
+    app.slider(key="temperature").set_value(1.0).run()
+    assert says(app, "bundled-t1.0`")
+
+
+def test_auto_shows_what_the_hardware_chose_and_locks_the_sliders():
+    app = open_app(auto="true")
+    budget, depth = app.slider(key="budget"), app.slider(key="depth")
+    assert budget.disabled
+    assert depth.disabled
+    assert says(app, f"{budget.value} nodes, {depth.value} deep")
+
+
+def test_a_depth_beyond_the_budget_is_refused_in_one_sentence():
+    app = open_app(budget="4", depth="8")
+    assert errors(app) == [next(e for e in errors(app) if "at most 3 deep" in e)]
+    press(app, "generate")
+    assert len(errors(app)) == 1
+    assert "job" not in app.session_state
+
+
+def test_a_typed_budget_out_of_range_is_refused_and_the_slider_stays():
+    app = open_app(budget="16")
+    app.number_input(key="budget_exact").set_value(5000).run()
+    assert errors(app) == [
+        "The tree budget must be between 1 and 1,024, got 5,000. It stays at 16."
+    ]
+    assert app.slider(key="budget").value == 16
+    app.number_input(key="budget_exact").set_value(300).run()
+    assert app.slider(key="budget").value == 300
+
+
+def test_a_link_out_of_range_is_named_and_the_page_works():
+    app = open_app(budget="5000", temperature="-1")
+    assert len(app.warning) == 2
+    assert metric(app, "Predicted speedup") != "–"
+
+
+def test_a_missing_hardware_folder_is_one_sentence(tmp_path, monkeypatch):
+    for entry in assets.ASSETS.iterdir():
+        if entry.name != "hardware":
+            (tmp_path / entry.name).symlink_to(entry)
+    monkeypatch.setattr(assets, "ASSETS", tmp_path)
+    app = open_app()
+    assert len(errors(app)) == 1
+    assert "no hardware profile" in errors(app)[0]
+
+
+def sidebar_alone() -> None:
+    # AppTest reruns a page of st.navigation without its frame, so the sidebar is its own app here.
+    from pages._sidebar import sidebar
+
+    sidebar()
+
+
+def load_own(app: AppTest, target: str, draft: str) -> list[str]:
+    """Ask for this pair; the errors shown when the attempt has ended."""
+    app.text_input(key="target").set_value(target)
+    app.text_input(key="draft").set_value(draft)
+    press(app, "load")
+    if not server().load.active and errors(app):
+        return errors(app)
+    wait_for(lambda: not server().load.active)
+    return errors(app.run())
+
+
+def test_a_pair_that_cannot_be_loaded_leaves_the_loaded_one(finished_app, tmp_path):
+    app = AppTest.from_function(sidebar_alone, default_timeout=60).run()
+    app.segmented_control(key="pair_source").set_value("Your own").run()
+    resident = server().worker.resident
+    assert load_own(app, "", "") == ["Name both models: the target and the draft."]
+    [error] = load_own(app, "/no/such/folder", "/no/such/folder")
+    assert "There is no folder /no/such/folder" in error
+    bundled = str(assets.ASSETS / "models" / "stories-27m")
+    [error] = load_own(app, bundled, other_vocabulary(tmp_path))
+    assert "do not share a vocabulary" in error
+    assert server().worker.resident is resident
+    assert any("stories-27m" in shown.value for shown in app.markdown)
+
+
+def other_vocabulary(folder: Path) -> str:
+    """A tiny model folder whose tokenizer is not the bundled one."""
+    from tokenizers import Tokenizer, models
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<end>": 0, "a": 1, "b": 2}, unk_token="<end>"))
+    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>").save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=3,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return str(folder)
