@@ -11,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help run test lint format paper clean python env test-env
+.PHONY: help run test lint format bench gpu-check paper clean python env test-env
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -31,6 +31,12 @@ lint: test-env  ## check style and formatting
 format: test-env  ## mend style and formatting
 	@$(BIN)/python -m ruff check --fix .
 	@$(BIN)/python -m ruff format .
+
+bench: env  ## measure every method side by side (other settings: make bench ARGS="--temperature 0.6")
+	@$(BIN)/python -m sequoia_core bench $(ARGS)
+
+gpu-check: ## on a GPU machine with its own torch: correctness, bench, hardware profile
+	@"$(PYTHON)" tools/gpu_check.py $(ARGS)
 
 paper: env  ## compare with the paper's tables (into docs/PAPER.md: make paper ARGS=--update)
 	@$(BIN)/python -m tools.paper $(ARGS)
