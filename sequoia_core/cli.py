@@ -17,6 +17,8 @@ COMMANDS = {
     "plan": "choose the best token tree for an acceptance vector and a hardware profile",
     "generate": "continue a prompt, speculatively or plainly",
     "calibrate": "measure a pair's acceptance vector",
+    "export": "take a plan to other tools and serving engines",
+    "import-growmap": "convert a .pt growmap of the reference implementation to JSON",
     "profile": "measure this machine's seconds by token count",
     "bench": "measure every method side by side",
 }

@@ -69,10 +69,14 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
 
     Raises InputError if the folder is missing or cannot be written to.
     """
-    path = Path(path)
     lines = [f"{_dump(str(field))}: {_dump(value)}" for field, value in content.items()]
+    write_bytes(path, ("{\n " + ",\n ".join(lines) + "\n}\n").encode())
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Replace `path` by `data` at once, as write_json does; InputError if it cannot be written."""
     try:
-        _replace(path, "{\n " + ",\n ".join(lines) + "\n}\n")
+        _replace(Path(path), data)
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
 
@@ -91,11 +95,11 @@ def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp's mode is private to the owner; a result is meant to be shared.

@@ -13,9 +13,10 @@ from sequoia_core.commands._models import (
     load_named_pair,
 )
 from sequoia_core.decode.engine import GenerationSettings
-from sequoia_core.errors import FileFormatError
+from sequoia_core.errors import FileFormatError, InputError
 from sequoia_core.files import check_writable, write_json
 from sequoia_core.measure.calibration import WIDTH, calibrate
+from sequoia_core.plan.acceptance import RULES
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -27,6 +28,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--max-new-tokens", type=int, default=128, help="written after a prompt")
     parser.add_argument("--width", type=int, default=WIDTH, help="children drawn at a position")
+    parser.add_argument("--rule", default="sequoia", help=f"verification: {', '.join(RULES)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", required=True, help="file to write")
     return parser
@@ -35,6 +37,8 @@ def add_parser(subparsers: Any) -> ArgumentParser:
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     """Measure; returns the content of a `sequoia-acceptance` file, and writes it."""
     check_writable(arguments.out)
+    if arguments.rule not in RULES:
+        raise InputError(f"--rule must be one of {', '.join(RULES)}, got {arguments.rule!r}.")
     settings = GenerationSettings(
         temperature=arguments.temperature,
         top_p=arguments.top_p,
@@ -44,7 +48,12 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
     pair = load_named_pair(arguments, progress)
     vector = calibrate(
-        pair, prompts, settings, width=arguments.width, progress=by_fraction(progress)
+        pair,
+        prompts,
+        settings,
+        width=arguments.width,
+        rule=arguments.rule,
+        progress=by_fraction(progress),
     )
     result = vector.to_dict()
     write_json(arguments.out, result)
@@ -74,7 +83,8 @@ def describe(result: dict[str, Any]) -> str:
     pairs = list(zip(result["probabilities"], result["standard_errors"], strict=True))[:8]
     entries = "  ".join(f"{p:.4f} ± {error:.4f}" for p, error in pairs)
     return (
-        f"{result['target']} with {result['draft']} at temperature {result['temperature']}\n"
+        f"{result['target']} with {result['draft']} at temperature {result['temperature']}, "
+        f"rule {result['rule']}\n"
         f"acceptance by child: {entries} ...\n"
         f"sum {sum(result['probabilities']):.4f} over {len(result['probabilities'])} children, "
         f"{result['origin']}"

@@ -7,7 +7,7 @@ from typing import Any
 from sequoia_core.files import write_json
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
-from sequoia_core.plan.optimizer import FAMILIES, make_plan
+from sequoia_core.plan.optimizer import ALL_FAMILIES, SEQUOIA, make_plan
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--max-depth", type=int, default=32, help="largest depth to consider")
     parser.add_argument("--max-branch", type=int, default=32, help="most children of a node")
     parser.add_argument("--batch-size", type=int, default=1, help="sequences decoded together")
-    parser.add_argument("--family", default=FAMILIES[0], help=f"one of: {', '.join(FAMILIES)}")
+    parser.add_argument("--family", default=SEQUOIA, help=f"one of: {', '.join(ALL_FAMILIES)}")
     parser.add_argument("--out", help="also write the plan to this file")
     return parser
 

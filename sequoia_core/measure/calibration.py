@@ -1,27 +1,72 @@
-"""Measuring the acceptance vector of a pair, on text that the target writes itself."""
+"""Measuring the acceptance of a pair, for every rule, on text that the target writes itself."""
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sequoia_core.decode.engine import Engine, GenerationSettings
+from sequoia_core.decode.engine import GenerationSettings
+from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.pair import ModelPair
-from sequoia_core.decode.sampling import (
-    distribution,
-    draft_distribution,
-    draw_without_replacement,
-)
-from sequoia_core.decode.verification import rounds
+from sequoia_core.decode.sampling import distribution, draft_distribution
 from sequoia_core.errors import InputError
-from sequoia_core.plan.acceptance import AcceptanceVector
-from sequoia_core.tree.token_tree import TokenTree
+from sequoia_core.measure import ranks
+from sequoia_core.measure.averages import by_depth, ratio_estimate
+from sequoia_core.measure.ranks import RankedText
+from sequoia_core.measure.texts import Text, write_texts
+from sequoia_core.plan.acceptance import MAX_RANKS, RULES, AcceptanceVector
+from sequoia_core.plan.paths import PathStatistics
 
 Progress = Callable[[float, str], None]
 
 WIDTH = 32
+# Probabilities worked on at once: small enough for a processor's cache.
+CHUNK = 2**19
+# Share of the time that writing takes, and how often it is reported.
+WRITING, REPORTS = 0.7, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What one pass measured. samples: for every rule one RankedText a prompt, in order."""
+
+    samples: dict[str, list[RankedText]]
+    width: int
+    settings: GenerationSettings
+    target: str
+    draft: str
+
+    def vector(
+        self, rule: str = "sequoia", *, prompts: Sequence[int] | None = None
+    ) -> AcceptanceVector:
+        """One rule's acceptance, with standard errors, rates by depth and path statistics.
+
+        prompts: which of them to use, by their index; all by default. Raises InputError for an
+        unknown rule and for fewer than two prompts, which have no standard error.
+        """
+        if rule not in self.samples:
+            raise InputError(f"The rule must be one of {', '.join(self.samples)}, got {rule!r}.")
+        samples = self.samples[rule]
+        if prompts is not None:
+            samples = [samples[index] for index in prompts]
+        _check_count(len(samples))
+        acceptance = [sample.acceptance for sample in samples]
+        sequences = [sample.ranks for sample in samples]
+        probabilities, errors = ratio_estimate(acceptance)
+        return AcceptanceVector(
+            rule=rule,
+            probabilities=probabilities,
+            standard_errors=errors,
+            temperature=self.settings.temperature,
+            top_p=self.settings.top_p,
+            target=self.target,
+            draft=self.draft,
+            prompts=len(samples),
+            origin=f"measured on {sum(map(len, sequences)):,} positions of the target's own text",
+            by_depth=by_depth(acceptance, sequences),
+            paths=PathStatistics(self.width, [sequence.numpy() for sequence in sequences]),
+        )
 
 
 def calibrate(
@@ -30,109 +75,124 @@ def calibrate(
     settings: GenerationSettings,
     *,
     width: int = WIDTH,
+    rule: str = "sequoia",
     progress: Progress = lambda fraction, text: None,
 ) -> AcceptanceVector:
-    """Acceptance of each child in draw order under Sequoia's rule, with standard errors.
+    """Acceptance of each child in draw order under one rule; see `measure_acceptance`."""
+    if rule not in RULES:
+        raise InputError(f"The rule must be one of {', '.join(RULES)}, got {rule!r}.")
+    return measure_acceptance(pair, prompts, settings, width=width, progress=progress).vector(rule)
 
-    The target continues every prompt by itself; at each position `width` children are drawn from
-    the draft and the chance that each of them is the accepted one is taken in closed form, given
-    both distributions and the draws (Sequoia, arXiv 2402.12374v3, section 3.1 and appendix E
-    count outcomes instead). Standard errors are over prompts, since a text's positions are
-    not independent. Raises InputError for fewer than two prompts.
+
+def measure_acceptance(
+    pair: ModelPair,
+    prompts: Sequence[str],
+    settings: GenerationSettings,
+    *,
+    width: int = WIDTH,
+    progress: Progress = lambda fraction, text: None,
+) -> Calibration:
+    """Acceptance and rank sequences of all rules, from one text for each prompt.
+
+    The target continues every prompt by itself (plain decoding; the draft waits). One pass of
+    each model over the text then gives both distributions at every position, and `measure.ranks`
+    the acceptance of each of `width` children and the rank of the token that stands there, drawn
+    from its exact law given the text. Standard errors are over prompts, since a text's positions
+    are not independent (Sequoia, arXiv 2402.12374v3, section 3.1 and appendix E, counts outcomes
+    of single runs instead). Raises InputError for fewer than two prompts or a bad width.
     """
-    if len(prompts) < 2:
-        raise InputError(
-            f"Calibration needs at least 2 prompts for its standard errors, got {len(prompts)}."
-        )
+    _check_count(len(prompts))
+    if not 1 <= width <= MAX_RANKS:
+        raise InputError(f"The width must be between 1 and {MAX_RANKS} children, got {width}.")
     width = min(width, pair.vocab)
     generator = torch.Generator(pair.device).manual_seed(settings.seed)
-    samples = [
-        # Another seed for every prompt, or equal prompts would give equal texts.
-        _sample(pair, prompt, replace(settings, seed=settings.seed + index), width, generator)
-        for index, prompt in enumerate(_reported(prompts, progress))
-    ]
-    probabilities, errors = _ratio_estimate(samples)
-    return AcceptanceVector(
-        rule="sequoia",
-        probabilities=probabilities,
-        standard_errors=errors,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        target=pair.target_name,
-        draft=pair.draft_name,
-        prompts=len(prompts),
-        origin=f"measured on {sum(map(len, samples)):,} positions of the target's own text",
-    )
-
-
-def _reported(prompts: Sequence[str], progress: Progress) -> Iterable[str]:
-    for index, prompt in enumerate(prompts):
-        progress(index / len(prompts), f"Prompt {index + 1} of {len(prompts)}")
-        yield prompt
+    texts = _written(pair, prompts, settings, progress)
+    samples = {rule: [] for rule in RULES}
+    for index, text in enumerate(texts):
+        share = WRITING + (1 - WRITING) * index / len(texts)
+        progress(share, f"Acceptance on text {index + 1} of {len(texts)}")
+        for rule, sample in _sample(pair, text, settings, width, generator).items():
+            samples[rule].append(sample)
     progress(1.0, "Done")
+    return Calibration(samples, width, settings, pair.target_name, pair.draft_name)
+
+
+def _check_count(prompts: int) -> None:
+    if prompts < 2:
+        raise InputError(
+            f"Calibration needs at least 2 prompts for its standard errors, got {prompts}."
+        )
+
+
+def _written(
+    pair: ModelPair, prompts: Sequence[str], settings: GenerationSettings, progress: Progress
+) -> list[Text]:
+    """The target's own continuations, with progress by tokens."""
+    most, written = len(prompts) * settings.max_new_tokens, 0
+
+    def count(tokens: int) -> None:
+        nonlocal written
+        # A line for every few tokens would hide everything else.
+        if written * REPORTS // most != (written + tokens) * REPORTS // most:
+            progress(WRITING * written / most, f"The target has written {written:,} tokens")
+        written += tokens
+
+    progress(0.0, f"The target continues {len(prompts)} prompts")
+    return write_texts(pair, prompts, settings, count)
 
 
 @torch.inference_mode()
 def _sample(
     pair: ModelPair,
-    prompt: str,
+    text: Text,
     settings: GenerationSettings,
     width: int,
     generator: torch.Generator,
-) -> Tensor:
-    """Acceptance by child at every position the target wrote at, float64 [positions, width]."""
-    run = Engine(pair).run(prompt, settings, TokenTree([-1]), trace=False)
-    for _ in run:
-        pass
-    text = run.prompt_ids + run.token_ids
-    first = len(run.prompt_ids) - 1
+) -> dict[str, RankedText]:
+    """What each rule would have done at every position that the target wrote at."""
+    tokens = torch.tensor(text.token_ids, device=pair.device)
     target, draft = (
-        _teacher_forced(model, text)[first:-1, : pair.vocab] for model in (pair.target, pair.draft)
+        _teacher_forced(model, text.prompt_ids, text.token_ids)[:, : pair.vocab]
+        for model in (pair.target, pair.draft)
     )
-    pairs = zip(target, draft, strict=True)
-    return torch.stack([_acceptance_at(p, q, settings, width, generator) for p, q in pairs])
+    rows = max(1, CHUNK // pair.vocab)
+    chunks = zip(*(part.split(rows) for part in (target, draft, tokens)), strict=True)
+    parts = [_ranked(*chunk, settings, width, generator) for chunk in chunks]
+    return {rule: _joined([part[rule] for part in parts]) for rule in RULES}
 
 
-def _teacher_forced(model, token_ids: list[int]) -> Tensor:
-    """Logits after every token of a text, [tokens, vocab]."""
-    ids = torch.tensor(token_ids, device=model.device)
-    model.reset(len(ids))
-    positions = torch.arange(len(ids), device=model.device)
+def _teacher_forced(model: TreeModel, prompt_ids: list[int], token_ids: list[int]) -> Tensor:
+    """Logits from which each token of a continuation was to be predicted, [tokens, vocab]."""
+    model.reset(len(prompt_ids) + len(token_ids))
+    if len(prompt_ids) > 1:
+        model.append(prompt_ids[:-1])
+    ids = torch.tensor([prompt_ids[-1], *token_ids[:-1]], device=model.device)
+    positions = model.length + torch.arange(len(ids), device=model.device)
     causal = torch.ones(len(ids), len(ids), dtype=torch.bool, device=model.device).tril_()
     return model.forward(ids, positions, causal)
 
 
-def _acceptance_at(
+def _ranked(
     target_logits: Tensor,
     draft_logits: Tensor,
+    tokens: Tensor,
     settings: GenerationSettings,
     width: int,
     generator: torch.Generator,
-) -> Tensor:
-    """Chance that each child in draw order is the accepted one at one position, [width]."""
+) -> dict[str, RankedText]:
+    """Every rule at some positions; logits [positions, vocab]."""
     if settings.temperature == 0:
-        best = draft_logits.topk(width).indices
-        return (best == target_logits.argmax()).double().cpu()
+        return dict.fromkeys(RULES, ranks.greedy(draft_logits, tokens, width))
     target = distribution(target_logits, settings.temperature, settings.top_p)
     draft = draft_distribution(draft_logits, settings.temperature, settings.top_p)
-    tokens = draw_without_replacement(draft, width, generator).tolist()
-    chances = torch.stack([chance for chance, _ in rounds(target, draft, tokens)]).double().cpu()
-    reached = torch.cat([chances.new_ones(1), (1 - chances).cumprod(0)[:-1]])
-    return reached * chances
+    return {
+        "sequoia": ranks.sequoia(target, draft, tokens, width, generator),
+        "specinfer": ranks.specinfer(target, draft, tokens, width, generator),
+        "topk": ranks.topk(target, draft_logits, tokens, width),
+    }
 
 
-def _ratio_estimate(samples: list[Tensor]) -> tuple[list[float], list[float]]:
-    """Mean over all positions and its standard error with prompts as the independent units."""
-    lengths = torch.tensor([len(sample) for sample in samples], dtype=torch.float64)
-    sums = torch.stack([sample.sum(0) for sample in samples])
-    mean = sums.sum(0) / lengths.sum()
-    count = len(samples)
-    spread = (sums - lengths[:, None] * mean).square().sum(0) / (count - 1)
-    errors = (spread * count).sqrt() / lengths.sum()
-    return _at_most_one(mean).tolist(), errors.tolist()
-
-
-def _at_most_one(probabilities: Tensor) -> Tensor:
-    """Rounding may lift the sum a hair above 1."""
-    total = float(probabilities.sum())
-    return probabilities / math.nextafter(total, math.inf) if total > 1 else probabilities
+def _joined(parts: list[RankedText]) -> RankedText:
+    return RankedText(
+        torch.cat([part.acceptance for part in parts]), torch.cat([part.ranks for part in parts])
+    )

@@ -18,12 +18,22 @@ from sequoia_core.files import (
     tagged,
     write_json,
 )
+from sequoia_core.plan.paths import PathStatistics, paths_from_dict
 
 FOLDER = "acceptance"
 RULES = ("sequoia", "specinfer", "topk")
 MAX_RANKS = 1024
 MAX_ROWS = 64
 SUM_TOLERANCE = 1e-6
+OPTIONAL = (
+    "temperature",
+    "top_p",
+    "standard_errors",
+    "target",
+    "draft",
+    "prompts",
+    "by_depth",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +46,8 @@ class AcceptanceVector:
     standard_errors: float64 of the same shape, or None if unknown.
     temperature, top_p: the sampling they were measured at, or None if not stated.
     prompts: texts measured on, 0 if not stated. origin: where the numbers come from.
+    by_depth: float64 [rows, ranks], the rates at a node whose ancestors were all accepted, by its
+        depth, or None. paths: the rank sequences behind the numbers, or None.
     Raises InputError that names the field.
     """
 
@@ -49,12 +61,14 @@ class AcceptanceVector:
     prompts: int = 0
     origin: str = ""
     name: str = field(default="", kw_only=True)
+    by_depth: np.ndarray | None = field(default=None, kw_only=True)
+    paths: PathStatistics | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise InputError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}.")
         probabilities = _matrix(self.probabilities, "probabilities")
-        _check_sums(probabilities)
+        _check_sums(probabilities, "probabilities")
         object.__setattr__(self, "probabilities", probabilities)
         if self.standard_errors is not None:
             errors = _matrix(self.standard_errors, "standard_errors")
@@ -64,6 +78,7 @@ class AcceptanceVector:
                     f"{probabilities.shape}, got {errors.shape}."
                 )
             object.__setattr__(self, "standard_errors", errors)
+        self._check_statistics()
         if self.temperature is not None:
             check_number(self.temperature, "temperature", low=0, high=100)
         if self.top_p is not None:
@@ -71,6 +86,20 @@ class AcceptanceVector:
         check_integer(self.prompts, "prompts", low=0, high=10**9)
         for name in ("target", "draft", "origin", "name"):
             check_text(getattr(self, name), name)
+
+    def _check_statistics(self) -> None:
+        if self.by_depth is not None:
+            rates = np.atleast_2d(_matrix(self.by_depth, "by_depth"))
+            _check_sums(rates, "by_depth")
+            object.__setattr__(self, "by_depth", rates)
+        for name, ranks in (
+            ("by_depth", None if self.by_depth is None else self.by_depth.shape[1]),
+            ("paths.width", None if self.paths is None else self.paths.width),
+        ):
+            if ranks not in (None, self.ranks):
+                raise InputError(
+                    f"{name} must know {self.ranks} children like probabilities, got {ranks}."
+                )
 
     @property
     def rows(self) -> np.ndarray:
@@ -93,7 +122,7 @@ class AcceptanceVector:
 
     def to_dict(self) -> dict[str, Any]:
         """The content of a `sequoia-acceptance` file."""
-        errors = self.standard_errors
+        errors, rates = self.standard_errors, self.by_depth
         return tagged(
             "acceptance",
             {
@@ -106,6 +135,8 @@ class AcceptanceVector:
                 "draft": self.draft,
                 "prompts": self.prompts,
                 "origin": self.origin,
+                "by_depth": None if rates is None else rates.tolist(),
+                "paths": None if self.paths is None else self.paths.to_dict(),
             },
         )
 
@@ -119,11 +150,9 @@ def acceptance_from_dict(content: Mapping[str, Any], *, name: str = "") -> Accep
     for required in ("rule", "probabilities"):
         if required not in content:
             raise InputError(f"the field {required!r} is missing.")
-    optional = {
-        key: content[key]
-        for key in ("temperature", "top_p", "standard_errors", "target", "draft", "prompts")
-        if content.get(key) is not None
-    }
+    optional = {key: content[key] for key in OPTIONAL if content.get(key) is not None}
+    if content.get("paths") is not None:
+        optional["paths"] = paths_from_dict(content["paths"])
     return AcceptanceVector(
         content["rule"],
         content["probabilities"],
@@ -178,12 +207,12 @@ def _row(entries: list[Any], name: str) -> list[float]:
     return [check_number(entry, f"{name}[{k}]", low=0, high=1) for k, entry in enumerate(entries)]
 
 
-def _check_sums(probabilities: np.ndarray) -> None:
+def _check_sums(probabilities: np.ndarray, name: str) -> None:
     sums = np.atleast_1d(probabilities.sum(axis=-1))
     wrong = np.flatnonzero(sums > 1 + SUM_TOLERANCE)
     if len(wrong):
         row = f"[{wrong[0]}]" if probabilities.ndim == 2 else ""
         raise InputError(
-            f"probabilities{row} must sum to at most 1, since one child at most is accepted, "
+            f"{name}{row} must sum to at most 1, since one child at most is accepted, "
             f"got {sums[wrong[0]]:.6g}."
         )

@@ -16,7 +16,7 @@ from sequoia_core.tree.token_tree import TokenTree
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Level:
+class Level:
     """The most valuable nodes of one level, best first; ties stand in breadth-first order.
 
     values: [m]; parents: [m] positions in the level above; ranks: [m].
@@ -31,7 +31,7 @@ class _Level:
 class BestFirstTable(PlanTable):
     """Trees as prefixes: the best tree takes the first counts[n, d, l] nodes of each level l."""
 
-    levels: tuple[_Level, ...]
+    levels: tuple[Level, ...]
     counts: np.ndarray
 
     def tree(self, budget: int, depth: int) -> TokenTree:
@@ -55,7 +55,16 @@ def best_first_table(
     acceptance: AcceptanceVector, max_budget: int, max_depth: int, max_branch: int
 ) -> BestFirstTable:
     """Optimal trees for all n <= max_budget, d <= max_depth; `acceptance.is_monotone` must hold."""
-    levels = _levels(acceptance, max_budget, max_depth, max_branch)
+    return table_from_levels(
+        _levels(acceptance, max_budget, max_depth, max_branch), max_budget, max_depth
+    )
+
+
+def table_from_levels(levels: tuple[Level, ...], max_budget: int, max_depth: int) -> BestFirstTable:
+    """The table over nodes whose values fall along paths and among siblings.
+
+    levels: the root's first; at least all nodes that a tree of max_budget nodes may need.
+    """
     shape = (max_budget + 1, max_depth + 1)
     expected = np.full(shape, INFEASIBLE)
     counts = np.zeros((*shape, max_depth + 1), dtype=np.int16)
@@ -72,16 +81,16 @@ def best_first_table(
 
 def _levels(
     acceptance: AcceptanceVector, max_budget: int, max_depth: int, max_branch: int
-) -> tuple[_Level, ...]:
+) -> tuple[Level, ...]:
     """The best max_budget nodes of each level, until a level has none that could be chosen."""
-    levels = [_Level(np.ones(1), np.full(1, -1), np.zeros(1, dtype=np.int64))]
+    levels = [Level(np.ones(1), np.full(1, -1), np.zeros(1, dtype=np.int64))]
     ranks = min(max_branch, acceptance.ranks)
     for depth in range(min(max_depth, max_budget - 1)):
         above = levels[-1].values
         parents, kinds = _candidates(len(above), ranks, max_budget)
         values = above[parents] * acceptance.at_depth(depth)[kinds]
         best = np.argsort(-values, kind="stable")[:max_budget]
-        levels.append(_Level(values[best], parents[best], kinds[best]))
+        levels.append(Level(values[best], parents[best], kinds[best]))
     return tuple(levels)
 
 
@@ -99,7 +108,7 @@ def _candidates(above: int, ranks: int, max_budget: int) -> tuple[np.ndarray, np
 def _merge(
     values: np.ndarray,
     labels: np.ndarray,
-    levels: tuple[_Level, ...],
+    levels: tuple[Level, ...],
     depth: int,
     max_budget: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -113,7 +122,7 @@ def _merge(
     return joined[best], origin[best]
 
 
-def _widths(levels: tuple[_Level, ...], counts: np.ndarray) -> np.ndarray:
+def _widths(levels: tuple[Level, ...], counts: np.ndarray) -> np.ndarray:
     """Nodes with children on each level, [n, d, l]: as many as there are first children below."""
     widths = np.zeros((*counts.shape[:2], counts.shape[2] - 1), dtype=np.int16)
     for depth, level in enumerate(levels[1:]):

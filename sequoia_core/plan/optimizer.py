@@ -8,16 +8,20 @@ from sequoia_core.errors import InputError
 from sequoia_core.files import check_integer
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.cost import CostModel
+from sequoia_core.plan.empirical import empirical_table, path_model
 from sequoia_core.plan.expected import expected_tokens, gradient, plan_table
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.plan import FamilyBest, Optimum, Plan, SpeedupGrid
+from sequoia_core.plan.replay import replay_everywhere
 from sequoia_core.plan.rivals import RIVALS, Members, rival_members, shape_name
 from sequoia_core.plan.table import PlanTable
 from sequoia_core.tree.families import expansion
 from sequoia_core.tree.token_tree import TokenTree
 
-SEQUOIA = "sequoia"
+SEQUOIA, EMPIRICAL = "sequoia", "empirical"
 FAMILIES = (SEQUOIA, *RIVALS)
+# The empirical family needs path statistics, which not every acceptance vector has.
+ALL_FAMILIES = (*FAMILIES, EMPIRICAL)
 MAX_BUDGET, MAX_DEPTH, MAX_BRANCH, MAX_BATCH = 1024, 32, 1024, 1024
 FLAT_SHARE = 0.98
 NORMAL_95 = 1.959964
@@ -41,14 +45,21 @@ class Limits:
         return Limits(max(self.budget, budget), max(self.depth, depth), self.branch)
 
     def table(self, acceptance: AcceptanceVector) -> PlanTable:
-        return plan_table(
-            acceptance, max_budget=self.budget, max_depth=self.depth, max_branch=self.branch
-        )
+        return plan_table(acceptance, **self._named)
+
+    def tables(self, acceptance: AcceptanceVector) -> dict[str, PlanTable]:
+        """The best trees of each planner that the vector has the statistics for."""
+        tables = {SEQUOIA: self.table(acceptance)}
+        if acceptance.paths is not None:
+            tables[EMPIRICAL] = empirical_table(acceptance, **self._named)
+        return tables
 
     def rivals(self, acceptance: AcceptanceVector) -> dict[str, Members]:
-        return rival_members(
-            acceptance, max_budget=self.budget, max_depth=self.depth, max_branch=self.branch
-        )
+        return rival_members(acceptance, **self._named)
+
+    @property
+    def _named(self) -> dict[str, int]:
+        return {"max_budget": self.budget, "max_depth": self.depth, "max_branch": self.branch}
 
 
 def make_plan(
@@ -65,8 +76,11 @@ def make_plan(
 ) -> Plan:
     """The fastest tree; what `budget` and `depth` fix is kept, the rest is searched.
 
-    For sequoia a fixed budget is met exactly and a fixed depth is a limit: where a flatter tree
-    is at least as good, the plan's depth is smaller. The other families meet a fixed depth
+    family: sequoia takes acceptance as positional, empirical lets it depend on the ranks accepted
+    before (it needs a vector with path statistics, and the plan's expected tokens, grid and
+    optimum are then the path model's). For both a fixed budget is met exactly and a fixed depth
+    is a limit: where a flatter tree is at least as good, the plan's depth is smaller. The other
+    families meet a fixed depth
     exactly and a fixed budget as nearly, from below, as their shapes allow.
     A budget of 1 is plain decoding, and what comes out when no tree is faster.
     Raises InputError, with the limits, for values out of range or that fit no tree.
@@ -75,14 +89,17 @@ def make_plan(
     check_integer(batch_size, "The batch size", low=1, high=MAX_BATCH)
     limits = Limits(max_budget, max_depth, max_branch).reaching(budget or 1, depth or 0)
     cost = CostModel(hardware, batch_size)
-    table, rivals = limits.table(acceptance), limits.rivals(acceptance)
-    grid = _grid(table, cost)
-    if family == SEQUOIA:
-        tree = _sequoia_tree(table, grid, budget, depth)
+    if family == EMPIRICAL:
+        path_model(acceptance)  # refuses a vector without path statistics
+    tables, rivals = limits.tables(acceptance), limits.rivals(acceptance)
+    grids = {name: _grid(table, cost) for name, table in tables.items()}
+    if family in tables:
+        tree = _table_tree(tables[family], grids[family], budget, depth)
     else:
         tree = _rival_tree(rivals.get(family), cost, family, budget, depth)
-    families = (_sequoia_best(table, grid), *_rival_bests(rivals, cost))
-    return _plan(acceptance, cost, family, tree, families, grid)
+    planned = [_table_best(name, table, grids[name]) for name, table in tables.items()]
+    families = (*planned, *_rival_bests(rivals, cost))
+    return _plan(acceptance, cost, family, tree, families, grids)
 
 
 def _check_wishes(budget: int | None, depth: int | None, family: str) -> None:
@@ -97,8 +114,8 @@ def _check_wishes(budget: int | None, depth: int | None, family: str) -> None:
         )
     if depth == 0 and budget not in (None, 1):
         raise InputError(f"Depth 0 leaves the root alone, so the budget must be 1, got {budget}.")
-    if family not in FAMILIES:
-        raise InputError(f"The family must be one of {', '.join(FAMILIES)}, got {family!r}.")
+    if family not in ALL_FAMILIES:
+        raise InputError(f"The family must be one of {', '.join(ALL_FAMILIES)}, got {family!r}.")
 
 
 def _grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
@@ -109,7 +126,7 @@ def _grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
     return SpeedupGrid(expected, cost.speedup(expected, seconds))
 
 
-def _sequoia_tree(
+def _table_tree(
     table: PlanTable, grid: SpeedupGrid, budget: int | None, depth: int | None
 ) -> TokenTree:
     """The fastest tree of the grid's part that the wishes leave; first of equals, so smallest."""
@@ -175,11 +192,11 @@ def _rival_bests(rivals: dict[str, Members], cost: CostModel) -> list[FamilyBest
     return bests
 
 
-def _sequoia_best(table: PlanTable, grid: SpeedupGrid) -> FamilyBest:
+def _table_best(family: str, table: PlanTable, grid: SpeedupGrid) -> FamilyBest:
     """The grid's optimum as a family's best."""
     budget, depth = _peak(grid.speedup)
     return FamilyBest(
-        family=SEQUOIA,
+        family=family,
         budget=budget,
         depth=table.tree(budget, depth).depth,
         expected_tokens=float(grid.expected_tokens[budget, depth]),
@@ -216,11 +233,18 @@ def _plan(
     family: str,
     tree: TokenTree,
     families: tuple[FamilyBest, ...],
-    grid: SpeedupGrid,
+    grids: dict[str, SpeedupGrid],
 ) -> Plan:
-    expected = expected_tokens(tree, acceptance)
+    shown = family if family in grids else SEQUOIA
+    by_paths = family == EMPIRICAL
+    expected = (
+        path_model(acceptance).expected_tokens(tree)
+        if by_paths
+        else expected_tokens(tree, acceptance)
+    )
     seconds = cost.tree_seconds(tree)
     speedup = float(cost.speedup(expected, seconds))
+    error = _path_error(acceptance, tree) if by_paths else _positional_error(acceptance, tree)
     return Plan(
         family=family,
         tree=tree,
@@ -232,18 +256,23 @@ def _plan(
         acceptance=acceptance.name,
         hardware=cost.hardware.name,
         families=families,
-        optimum=_optimum(families[0], grid),
-        speedup_error=_speedup_error(acceptance, tree, speedup / expected),
-        grid=grid,
+        optimum=_optimum(next(best for best in families if best.family == shown), grids[shown]),
+        speedup_error=None if error is None else NORMAL_95 * error * speedup / expected,
+        grid=grids[shown],
     )
 
 
-def _speedup_error(acceptance: AcceptanceVector, tree: TokenTree, scale: float) -> float | None:
-    """Half-width of the 95 % interval of the speedup, from the vector's standard errors.
+def _positional_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | None:
+    """Standard error of the expected tokens, from the vector's; None if it has none.
 
-    Delta method, the probabilities' errors taken as independent. None without standard errors.
+    Delta method, the probabilities' errors taken as independent.
     """
     if acceptance.standard_errors is None:
         return None
     errors = np.atleast_2d(acceptance.standard_errors)
-    return float(NORMAL_95 * scale * np.sqrt(np.sum((gradient(tree, acceptance) * errors) ** 2)))
+    return float(np.sqrt(np.sum((gradient(tree, acceptance) * errors) ** 2)))
+
+
+def _path_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | None:
+    """Standard error of the expected tokens, from how the tree fares from text to text."""
+    return replay_everywhere(tree, acceptance.paths).standard_error
