@@ -28,6 +28,9 @@ def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
 
         spec = PairSpec(choice.target, choice.draft, choice.device, choice.dtype)
         worker.resident = Engine(load_pair(spec, job.report))
+        # Hundreds of thousands of objects of torch and transformers stay for good. Streamlit
+        # collects garbage after every run of a page, and would walk them all, 0.2 s each time.
         gc.collect()
+        gc.freeze()
 
     return work

@@ -9,10 +9,10 @@ from sequoia_core.plan.acceptance import AcceptanceVector, list_acceptance_prese
 from sequoia_core.plan.expected import path_values
 from sequoia_core.plan.hardware import list_hardware_presets, load_hardware
 from sequoia_core.plan.optimizer import make_plan
+from sequoia_core.plan.presets import bundled_acceptance
 from sequoia_core.tree.token_tree import TokenTree
 
 AUTO = "auto"
-SHARED = "bundled-t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,7 @@ def hardware_choices() -> list[str]:
 
 def vector_name(choice: str, temperature: float) -> str:
     """The preset that `choice` means: for auto, the bundled pair's nearest in temperature."""
-    if choice != AUTO:
-        return choice
-    bundled = [name for name in list_acceptance_presets() if name.startswith(SHARED)]
-    if not bundled:
-        # load_acceptance names what is missing and lists what there is.
-        return f"{SHARED}{temperature:g}"
-    return min(bundled, key=lambda name: abs(_temperature(name) - temperature))
-
-
-@st.cache_data(show_spinner=False, max_entries=64)
-def _temperature(name: str) -> float:
-    return load_acceptance(name).temperature or 0.0
+    return bundled_acceptance(temperature) if choice == AUTO else choice
 
 
 def vector_caption(vector: AcceptanceVector, pair, temperature: float) -> str:

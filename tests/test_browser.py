@@ -184,14 +184,14 @@ def test_a_link_reproduces_the_controls_and_names_what_it_cannot(visit):
         prompt="Reddy Fox",
         budget=77,
         depth=7,
-        temperature=0.6,
+        temperature=0.8,
         top_p=0.9,
         new_tokens=33,
         seed=5,
         method="autoregressive",
         acceptance="paper-appendix-e",
     )
-    expected = {"budget": "77", "depth": "7", "temperature": "0.6", "top_p": "0.9"}
+    expected = {"budget": "77", "depth": "7", "temperature": "0.8", "top_p": "0.9"}
     for key, value in expected.items():
         assert visitor.slider(key).get_attribute("value") == value
     assert visitor.page.locator(".st-key-prompt textarea").input_value() == "Reddy Fox"

@@ -213,7 +213,13 @@ def errors(app: AppTest) -> list[str]:
 @pytest.fixture(scope="module")
 def finished_app() -> AppTest:
     """The page after a short generation with the bundled pair."""
-    app = open_app(prompt="Once upon a time there was", budget="8", depth="3", new_tokens="10")
+    app = open_app(
+        prompt="Once upon a time there was",
+        budget="8",
+        depth="3",
+        new_tokens="10",
+        temperature="0",
+    )
     return generate(app)
 
 

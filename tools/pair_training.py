@@ -110,7 +110,8 @@ class Teacher:
             # Always a whole batch, so that a compiled model sees one shape only.
             fresh = self.model(input_ids=tokens, use_cache=False).logits.half().cpu()
             self.known.update((keys[row], fresh[row].clone()) for row in unseen)
-        return torch.stack([self.known[key] for key in keys]).to(tokens.device).float()
+        # float() first: autocast on the CPU cannot stack float16.
+        return torch.stack([self.known[key].float() for key in keys]).to(tokens.device)
 
 
 def distillation_loss(model: torch.nn.Module, teacher: Teacher) -> Loss:
