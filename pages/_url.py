@@ -21,8 +21,8 @@ class Range:
 
 
 RANGES = {
-    "budget": Range("The tree budget", 1, 1024, 32),
-    "depth": Range("The tree depth", 0, 32, 6),
+    "budget": Range("The tree budget", 1, 1024, 16),
+    "depth": Range("The tree depth", 0, 32, 5),
     "temperature": Range("The temperature", 0.0, 2.0, 0.6),
     "top_p": Range("Top-p", 0.05, 1.0, 1.0),
     "new_tokens": Range("New tokens", 1, 4096, 64),

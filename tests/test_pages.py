@@ -263,7 +263,7 @@ def test_moving_budget_and_temperature_changes_the_plan():
     app.slider(key="budget").set_value(200).run()
     assert says(app, "200 nodes, 4 deep")
     assert metric(app, "Predicted speedup") != first
-    assert says(app, "bundled-t0`")
+    assert says(app, "bundled-t0.6`")
     app.slider(key="temperature").set_value(1.0).run()
     assert says(app, "bundled-t1.0`")
 
