@@ -1,8 +1,9 @@
-"""Options and loading shared by the commands that run models."""
+"""Options, sampling and loading shared by the commands that run models."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
+from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
 
 Say = Callable[[str], None]
@@ -14,6 +15,24 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--draft", help="folder or Hugging Face name of the draft model")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+
+
+def add_sampling_arguments(parser: ArgumentParser) -> None:
+    """--temperature, --top-p, --max-new-tokens and --seed."""
+    parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--top-p", type=float, default=1.0)
+    parser.add_argument("--max-new-tokens", type=int, default=128, help="written after a prompt")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def sampling_settings(arguments: Namespace) -> GenerationSettings:
+    """The checked settings that the sampling options name."""
+    return GenerationSettings(
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
+        max_new_tokens=arguments.max_new_tokens,
+        seed=arguments.seed,
+    )
 
 
 def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:

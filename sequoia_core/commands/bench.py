@@ -14,8 +14,10 @@ import transformers
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_sampling_arguments,
     by_fraction,
     load_named_pair,
+    sampling_settings,
 )
 from sequoia_core.commands.calibrate import read_prompts
 from sequoia_core.decode.engine import GenerationSettings
@@ -48,11 +50,8 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     parser.add_argument("--acceptance", help="preset or file to plan with")
     parser.add_argument("--hardware", default=DEFAULT_HARDWARE, help="preset or file to plan with")
-    parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("--top-p", type=float, default=1.0)
-    parser.add_argument("--max-new-tokens", type=int, default=128)
+    add_sampling_arguments(parser)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="also write the result to this file")
     return parser
 
@@ -62,12 +61,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     if arguments.out:
         check_writable(arguments.out)
     names = _names(arguments.methods)
-    settings = GenerationSettings(
-        temperature=arguments.temperature,
-        top_p=arguments.top_p,
-        max_new_tokens=arguments.max_new_tokens,
-        seed=arguments.seed,
-    )
+    settings = sampling_settings(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
     plans = _plans(arguments, names)
     pair = load_named_pair(arguments, progress)

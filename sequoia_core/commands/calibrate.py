@@ -9,10 +9,11 @@ from sequoia_core.assets import asset
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_sampling_arguments,
     by_fraction,
     load_named_pair,
+    sampling_settings,
 )
-from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.errors import FileFormatError, InputError
 from sequoia_core.files import check_writable, write_json
 from sequoia_core.measure.calibration import WIDTH, calibrate
@@ -24,12 +25,9 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser = subparsers.add_parser("calibrate", description="Measure the acceptance vector.")
     add_model_arguments(parser)
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
-    parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("--top-p", type=float, default=1.0)
-    parser.add_argument("--max-new-tokens", type=int, default=128, help="written after a prompt")
+    add_sampling_arguments(parser)
     parser.add_argument("--width", type=int, default=WIDTH, help="children drawn at a position")
     parser.add_argument("--rule", default="sequoia", help=f"verification: {', '.join(RULES)}")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", required=True, help="file to write")
     return parser
 
@@ -39,12 +37,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     check_writable(arguments.out)
     if arguments.rule not in RULES:
         raise InputError(f"--rule must be one of {', '.join(RULES)}, got {arguments.rule!r}.")
-    settings = GenerationSettings(
-        temperature=arguments.temperature,
-        top_p=arguments.top_p,
-        max_new_tokens=arguments.max_new_tokens,
-        seed=arguments.seed,
-    )
+    settings = sampling_settings(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
     pair = load_named_pair(arguments, progress)
     vector = calibrate(

@@ -4,8 +4,14 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import Any
 
-from sequoia_core.commands._models import Say, add_model_arguments, load_named_pair
-from sequoia_core.decode.engine import Engine, GenerationSettings, Run
+from sequoia_core.commands._models import (
+    Say,
+    add_model_arguments,
+    add_sampling_arguments,
+    load_named_pair,
+    sampling_settings,
+)
+from sequoia_core.decode.engine import Engine, Run
 from sequoia_core.decode.trace import StepTrace
 from sequoia_core.errors import InputError
 from sequoia_core.files import tagged, write_json
@@ -28,22 +34,14 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--depth", type=int, help="draft passes; default: planned")
     parser.add_argument("--acceptance", help="preset or file to plan with")
     parser.add_argument("--hardware", default=DEFAULT_HARDWARE, help="preset or file to plan with")
-    parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("--top-p", type=float, default=1.0)
-    parser.add_argument("--max-new-tokens", type=int, default=128)
-    parser.add_argument("--seed", type=int, default=0)
+    add_sampling_arguments(parser)
     parser.add_argument("--trace", metavar="FILE", help="write every step's tree to this file")
     return parser
 
 
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     """Generate; returns the text and how it came about."""
-    settings = GenerationSettings(
-        temperature=arguments.temperature,
-        top_p=arguments.top_p,
-        max_new_tokens=arguments.max_new_tokens,
-        seed=arguments.seed,
-    )
+    settings = sampling_settings(arguments)
     tree = _tree(arguments)
     pair = load_named_pair(arguments, progress)
     generation = Engine(pair).run(arguments.prompt, settings, tree, trace=bool(arguments.trace))
