@@ -6,6 +6,10 @@ from torch import Tensor
 # Draft probabilities below this count as zero, in the draws and in the verification alike, so
 # that exponential / probability stays far inside float32's range.
 SMALLEST_DRAFT_PROBABILITY = 1e-12
+# Tokens without mass race as if they had this much: behind all others, in uniform order.
+NO_MASS = 1e-30
+# The nucleus is looked for among so many tokens before all are sorted.
+NUCLEUS_CANDIDATES = 256
 
 
 def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
@@ -24,7 +28,10 @@ def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
 
 def nucleus(probs: Tensor, top_p: float) -> Tensor:
     """The smallest set of most probable tokens that holds at least top_p, renormalised."""
-    ordered, index = probs.sort(dim=-1, descending=True, stable=True)
+    ordered, index = probs.topk(min(NUCLEUS_CANDIDATES, probs.shape[-1]), dim=-1)
+    # Asking whether they suffice would halt a GPU, where sorting is cheap.
+    if probs.is_cuda or bool((ordered.sum(-1) < top_p).any()):
+        ordered, index = probs.sort(dim=-1, descending=True, stable=True)
     before = torch.nn.functional.pad(ordered.cumsum(-1)[..., :-1], (1, 0))
     kept = torch.where(before < top_p, ordered, 0.0)
     kept[..., 0] = ordered[..., 0]
@@ -35,8 +42,8 @@ def nucleus(probs: Tensor, top_p: float) -> Tensor:
 def draft_distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     """As `distribution`, with probabilities too small to draw from set to exactly zero."""
     probs = distribution(logits, temperature, top_p)
-    probs[probs < SMALLEST_DRAFT_PROBABILITY] = 0
-    return probs / probs.sum(-1, keepdim=True)
+    probs = torch.nn.functional.threshold(probs, SMALLEST_DRAFT_PROBABILITY, 0.0)
+    return probs.div_(probs.sum(-1, keepdim=True))
 
 
 def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -46,12 +53,25 @@ def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generat
     and renormalising. When the mass is used up the rest are drawn uniformly, as the verification
     assumes (Sequoia, arXiv 2402.12374v3, algorithm 2).
     """
-    race = torch.empty_like(probs).exponential_(generator=generator)
-    # The factor puts tokens without mass behind all others and leaves them in uniform order.
-    times = torch.where(probs > 0, race / probs, race * 1e30)
+    times = _exponentials(probs, generator) / probs.clamp(min=NO_MASS)
+    if count == 1:
+        return times.argmin(-1, keepdim=True)
     return times.topk(count, dim=-1, largest=False, sorted=True).indices
 
 
+def _exponentials(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Draws of Exp(1). In float64: float32 has too few bits near 0, where races are won.
+
+    -log of a uniform number in (0, 1]; `exponential_` takes several times as long on a CPU.
+    """
+    uniform = torch.rand(like.shape, generator=generator, device=like.device, dtype=torch.float64)
+    return uniform.neg_().log1p_().neg_().to(like.dtype)
+
+
 def draw(probs: Tensor, generator: torch.Generator) -> int:
-    """One token of a [vocab] distribution."""
-    return int(torch.multinomial(probs, 1, generator=generator))
+    """One token of a [vocab] distribution, by inversion."""
+    mass = probs.cumsum(-1, dtype=torch.float64)
+    uniform = torch.rand(1, generator=generator, device=probs.device, dtype=torch.float64)
+    # To the right of equals: a token without mass is never chosen.
+    token = torch.searchsorted(mass, uniform * mass[-1:], right=True)
+    return min(int(token), len(probs) - 1)

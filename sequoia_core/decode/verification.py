@@ -33,8 +33,11 @@ def without(draft_probs: Tensor, tried: Sequence[int]) -> Tensor:
     """
     index = torch.as_tensor(tried, device=draft_probs.device)
     rest = draft_probs.index_fill(0, index, 0.0)
+    mass = rest.sum()
+    if not rest.is_cuda and mass > 0:
+        return rest.div_(mass)
     others = torch.ones_like(rest).index_fill_(0, index, 0.0)
-    rest = torch.where(rest.sum() > 0, rest, others)
+    rest = torch.where(mass > 0, rest, others)
     return rest / rest.sum()
 
 
@@ -64,11 +67,13 @@ def verify_children(
     """
     if target_probs.is_cuda:
         return _verify_in_one_read(target_probs, draft_probs, tokens, uniforms)
-    rest = target_probs
-    for rank, (chance, after) in enumerate(rounds(target_probs, draft_probs, tokens)):
-        if uniforms[rank] < chance:
+    rest, draft = target_probs, draft_probs
+    for rank, (token, uniform) in enumerate(zip(tokens, uniforms.tolist(), strict=True)):
+        if uniform < float(acceptance_probability(rest, draft, token)):
             return rank, rest
-        rest = after
+        rest = residual(rest, draft)
+        if rank + 1 < len(tokens):
+            draft = without(draft_probs, tokens[: rank + 1])
     return None, rest
 
 
