@@ -132,6 +132,8 @@ def _draw_children(
     At temperature 0 they are the draft's most probable tokens and nothing needs the distribution.
     """
     if settings.temperature == 0:
-        return logits.topk(count, dim=-1).indices, logits
+        logits = logits.float()
+        best = logits.argmax(-1, keepdim=True) if count == 1 else logits.topk(count).indices
+        return best, logits
     probs = draft_distribution(logits, settings.temperature, settings.top_p)
     return draw_without_replacement(probs, count, generator), probs

@@ -19,6 +19,7 @@ class TreeModel:
     """One of the pair's two models. Not thread-safe: one run at a time.
 
     Tokens are first forwarded into pending cache slots, then committed or forgotten.
+    parameters: number of weights, shared ones once. context_length: most tokens it was made for.
     """
 
     def __init__(self, model, name: str):
@@ -28,6 +29,7 @@ class TreeModel:
         self.kinds = AttentionKinds.of(self.config)
         self.device = model.device
         self.dtype = model.dtype
+        self.context_length = _context_length(self.config)
         self.parameters = sum(p.numel() for p in model.parameters())
         self._takes_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._looks_everywhere = self.kinds.kinds == (FULL,)
@@ -42,14 +44,6 @@ class TreeModel:
     def vocab(self) -> int:
         """Width of the logits."""
         return self.model.get_output_embeddings().weight.shape[0]
-
-    @property
-    def context_length(self) -> int:
-        """Most tokens the model was made for; 2,048 where its configuration does not say."""
-        for field in ("max_position_embeddings", "n_positions", "n_ctx"):
-            if getattr(self.config, field, None):
-                return int(getattr(self.config, field))
-        return 2048
 
     @property
     def memory_bytes(self) -> int:
@@ -146,3 +140,11 @@ class TreeModel:
         kept = self._positions[self._tensor(slots) + self.length]
         self._positions[self.length : self.length + len(slots)] = kept
         self.cache.commit(slots)
+
+
+def _context_length(config) -> int:
+    """Most tokens the model was made for; 2,048 where its configuration does not say."""
+    for field in ("max_position_embeddings", "n_positions", "n_ctx"):
+        if getattr(config, field, None):
+            return int(getattr(config, field))
+    return 2048

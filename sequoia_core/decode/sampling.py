@@ -53,19 +53,13 @@ def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generat
     and renormalising. When the mass is used up the rest are drawn uniformly, as the verification
     assumes (Sequoia, arXiv 2402.12374v3, algorithm 2).
     """
-    times = _exponentials(probs, generator) / probs.clamp(min=NO_MASS)
+    # -log of a uniform number is Exp(1). In float64: float32 has too few values near 0, where
+    # races are won. `exponential_` would take several times as long on a CPU.
+    uniform = torch.rand(probs.shape, generator=generator, device=probs.device, dtype=torch.float64)
+    negative_times = uniform.log_() / probs.clamp(min=NO_MASS)
     if count == 1:
-        return times.argmin(-1, keepdim=True)
-    return times.topk(count, dim=-1, largest=False, sorted=True).indices
-
-
-def _exponentials(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws of Exp(1). In float64: float32 has too few bits near 0, where races are won.
-
-    -log of a uniform number in (0, 1]; `exponential_` takes several times as long on a CPU.
-    """
-    uniform = torch.rand(like.shape, generator=generator, device=like.device, dtype=torch.float64)
-    return uniform.neg_().log1p_().neg_().to(like.dtype)
+        return negative_times.argmax(-1, keepdim=True)
+    return negative_times.topk(count, dim=-1, sorted=True).indices
 
 
 def draw(probs: Tensor, generator: torch.Generator) -> int:
