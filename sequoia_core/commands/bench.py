@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import transformers
 
+from sequoia_core.assets import asset
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
@@ -21,10 +22,12 @@ from sequoia_core.commands._models import (
 )
 from sequoia_core.commands.calibrate import read_prompts
 from sequoia_core.decode.engine import GenerationSettings
+from sequoia_core.decode.loading import resolve_device
+from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, tagged, write_json
-from sequoia_core.measure.benchmark import BASELINE, Method, benchmark
+from sequoia_core.measure.benchmark import BASELINE, Method, Prediction, benchmark
 from sequoia_core.measure.methods import (
     hf_assisted,
     hf_generate,
@@ -33,12 +36,14 @@ from sequoia_core.measure.methods import (
 )
 from sequoia_core.measure.profiler import device_name
 from sequoia_core.plan.acceptance import load_acceptance
-from sequoia_core.plan.hardware import load_hardware
+from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.optimizer import make_plan
 from sequoia_core.plan.presets import DEFAULT_HARDWARE, bundled_acceptance
 from sequoia_core.tree.token_tree import TokenTree
 
 METHODS = (BASELINE, "chain", "sequoia", "hf-generate", "hf-assisted")
+# Openings that no bundled acceptance vector was calibrated on: ten to judge, three to tune with.
+PROMPT_FILE = "bench_prompts.jsonl"
 PROMPTS = 10
 
 
@@ -62,8 +67,10 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         check_writable(arguments.out)
     names = _names(arguments.methods)
     settings = sampling_settings(arguments)
-    prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
-    plans = _plans(arguments, names)
+    prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
+    hardware = load_hardware(arguments.hardware)
+    arguments.dtype = profiled_dtype(arguments, hardware)
+    plans = _plans(arguments, names, hardware)
     pair = load_named_pair(arguments, progress)
     # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
     methods = _methods(pair, settings, names, plans, prompts[-3:], progress)
@@ -71,7 +78,9 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         methods,
         prompts[:PROMPTS],
         repeats=arguments.repeats,
-        predicted={name: plan.speedup for name, plan in plans.items()},
+        predicted={
+            name: Prediction(plan.speedup, plan.expected_tokens) for name, plan in plans.items()
+        },
         progress=by_fraction(progress),
     )
     result = tagged("benchmark", _content(arguments, pair, plans, rows))
@@ -88,13 +97,23 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys([BASELINE, *names]))
 
 
-def _plans(arguments: Namespace, names: list[str]) -> dict[str, Any]:
+def profiled_dtype(arguments: Namespace, hardware: HardwareProfile) -> str:
+    """What `auto` means: on a CPU the dtype its profile was measured in, where the CPU has it.
+
+    A plan's seconds hold for that dtype only, and `profile` chose it as the fastest.
+    """
+    on_cpu = resolve_device(arguments.device).type == "cpu"
+    if arguments.dtype == "auto" and on_cpu and hardware.dtype in native_dtypes():
+        return hardware.dtype
+    return arguments.dtype
+
+
+def _plans(arguments: Namespace, names: list[str], hardware: HardwareProfile) -> dict[str, Any]:
     """The best tree of each planned family."""
     families = [name for name in names if name in ("chain", "sequoia")]
     if not families:
         return {}
     acceptance = load_acceptance(arguments.acceptance or bundled_acceptance(arguments.temperature))
-    hardware = load_hardware(arguments.hardware)
     return {family: make_plan(acceptance, hardware, family=family) for family in families}
 
 
@@ -155,14 +174,22 @@ def describe(result: dict[str, Any]) -> str:
         f"temperature {result['temperature']}, {result['repeats']} repeats; "
         f"{json.dumps(result['versions'])}",
         "",
-        "| method | tokens/s | tokens per step | speedup (lowest to highest) | predicted |",
+        "| method | tokens/s | speedup (lowest to highest) | of decoding alone, predicted "
+        "| tokens per step, predicted |",
         "|---|---|---|---|---|",
     ]
     for row in result["rows"]:
-        predicted = row["predicted_speedup"]
+        decode = _beside(row["decode_speedup"], row["predicted_speedup"])
+        steps = _beside(row["tokens_per_step"], row["predicted_tokens_per_step"])
         lines.append(
-            f"| {row['method']} | {row['tokens_per_second']:.1f} | {row['tokens_per_step']:.2f} | "
+            f"| {row['method']} | {row['tokens_per_second']:.1f} | "
             f"{row['speedup']:.2f} ({row['speedup_low']:.2f} to {row['speedup_high']:.2f}) | "
-            f"{'' if predicted is None else f'{predicted:.2f}'} |"
+            f"{decode} | {steps} |"
         )
     return "\n".join(lines)
+
+
+def _beside(measured: float | None, predicted: float | None) -> str:
+    """What was measured, and what was predicted where something was."""
+    figures = [f"{figure:.2f}" for figure in (measured, predicted) if figure is not None]
+    return ", ".join(figures)

@@ -65,7 +65,7 @@ def additive_mask(
 
 
 def _restrict(full: Tensor, kind: str, positions: Tensor, kinds: AttentionKinds) -> Tensor:
-    """The mask of one kind; `full` itself while no token is far enough from another to be hidden."""
+    """The mask of one kind; `full` itself while the text is shorter than a window or chunk."""
     reach = {FULL: None, SLIDING: kinds.window, CHUNKED: kinds.chunk}[kind]
     if reach is None or full.shape[1] <= reach:
         return full

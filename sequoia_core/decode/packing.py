@@ -52,6 +52,7 @@ def pack_linears(model: nn.Module) -> int:
     return len(linears)
 
 
+@torch.no_grad()
 def packing_works(weight: Tensor) -> bool:
     """Whether a small packed layer of this dtype and device computes what a plain one does."""
     if weight.device.type != "cpu" or weight.dtype not in PACKED_DTYPES:
@@ -67,3 +68,13 @@ def packing_works(weight: Tensor) -> bool:
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
     return bool((packed - linear(inputs)).abs().max() < TRIAL_TOLERANCE)
+
+
+def native_dtypes() -> tuple[str, ...]:
+    """dtypes this CPU multiplies without converting them first; float32 is the first of them.
+
+    bfloat16 needs AVX-512 BF16 or AMX: without them it is slower than float32, not faster.
+    """
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    has = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    return ("float32", "bfloat16") if has else ("float32",)

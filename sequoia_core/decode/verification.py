@@ -67,13 +67,11 @@ def verify_children(
     """
     if target_probs.is_cuda:
         return _verify_in_one_read(target_probs, draft_probs, tokens, uniforms)
-    rest, draft = target_probs, draft_probs
-    for rank, (token, uniform) in enumerate(zip(tokens, uniforms.tolist(), strict=True)):
-        if uniform < float(acceptance_probability(rest, draft, token)):
+    rest = target_probs
+    for rank, (chance, after) in enumerate(rounds(target_probs, draft_probs, tokens)):
+        if uniforms[rank] < chance:
             return rank, rest
-        rest = residual(rest, draft)
-        if rank + 1 < len(tokens):
-            draft = without(draft_probs, tokens[: rank + 1])
+        rest = after
     return None, rest
 
 
