@@ -1,14 +1,21 @@
 """Packed linear layers compute what plain ones do, on their own and inside a model."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 from fakes import tiny_llama
 from torch import nn
+from transformers import AutoModelForCausalLM
 
+from sequoia_core.assets import asset
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.packing import PackedLinear, native_dtypes, pack_linears, packing_works
+from sequoia_core.decode.pair import PairSpec, load_pair
 from sequoia_core.decode.self_test import self_test
 
+PROMPTS = Path(__file__).parent / "story_prompts.json"
 needs_packing = pytest.mark.skipif(
     not packing_works(torch.zeros(1)), reason="this torch or processor has no packed kernels"
 )
@@ -59,3 +66,16 @@ def test_dtypes_without_kernels_stay_plain():
 
 def test_float32_is_always_native():
     assert native_dtypes()[0] == "float32"
+
+
+@needs_packing
+def test_a_packed_target_writes_what_the_plain_one_writes_in_float32():
+    pair = load_pair(PairSpec(device="cpu", dtype="float32"))
+    plain = AutoModelForCausalLM.from_pretrained(asset("models") / "stories-27m", dtype="float32")
+    for prompt in json.loads(PROMPTS.read_text(encoding="utf-8"))[:4]:
+        ids = torch.tensor([pair.encode(prompt)])
+        options = {"attention_mask": torch.ones_like(ids), "max_new_tokens": 48}
+        with torch.inference_mode():
+            theirs = plain.generate(ids, do_sample=False, **options)
+            ours = pair.target.model.generate(ids, do_sample=False, **options)
+        assert ours.tolist() == theirs.tolist()
