@@ -38,7 +38,7 @@ from sequoia_core.measure.profiler import device_name
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.optimizer import make_plan
-from sequoia_core.plan.presets import DEFAULT_HARDWARE, bundled_acceptance
+from sequoia_core.plan.presets import bundled_acceptance, bundled_hardware
 from sequoia_core.tree.token_tree import TokenTree
 
 METHODS = (BASELINE, "chain", "sequoia", "hf-generate", "hf-assisted")
@@ -54,7 +54,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated")
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     parser.add_argument("--acceptance", help="preset or file to plan with")
-    parser.add_argument("--hardware", default=DEFAULT_HARDWARE, help="preset or file to plan with")
+    parser.add_argument("--hardware", help="preset or file to plan with; default: the dtype's")
     add_sampling_arguments(parser)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", help="also write the result to this file")
@@ -68,8 +68,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     names = _names(arguments.methods)
     settings = sampling_settings(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
-    hardware = load_hardware(arguments.hardware)
-    arguments.dtype = profiled_dtype(arguments, hardware)
+    arguments.dtype, hardware = _dtype_and_hardware(arguments)
     plans = _plans(arguments, names, hardware)
     pair = load_named_pair(arguments, progress)
     # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
@@ -97,15 +96,16 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys([BASELINE, *names]))
 
 
-def profiled_dtype(arguments: Namespace, hardware: HardwareProfile) -> str:
-    """What `auto` means: on a CPU the dtype its profile was measured in, where the CPU has it.
-
-    A plan's seconds hold for that dtype only, and `profile` chose it as the fastest.
+def _dtype_and_hardware(arguments: Namespace) -> tuple[str, HardwareProfile]:
+    """What to measure in and to plan with; `auto` is settled by a profile that is named, else it
+    is the dtype in which plain decoding is fastest: nothing is compared with less than the best.
     """
-    on_cpu = resolve_device(arguments.device).type == "cpu"
-    if arguments.dtype == "auto" and on_cpu and hardware.dtype in native_dtypes():
-        return hardware.dtype
-    return arguments.dtype
+    dtype = arguments.dtype
+    named = load_hardware(arguments.hardware) if arguments.hardware else None
+    if dtype == "auto" and resolve_device(arguments.device).type == "cpu":
+        here = native_dtypes()
+        dtype = named.dtype if named and named.dtype in here else here[-1]
+    return dtype, named or load_hardware(bundled_hardware(dtype))
 
 
 def _plans(arguments: Namespace, names: list[str], hardware: HardwareProfile) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Which bundled inputs to plan with when the user has named none."""
 
+from sequoia_core.plan.hardware import list_hardware_presets
+
 BUNDLED_ACCEPTANCE = {0.0: "bundled-t0", 0.6: "bundled-t0.6", 1.0: "bundled-t1.0"}
 DEFAULT_HARDWARE = "cpu-2-cores"
 
@@ -12,3 +14,9 @@ def bundled_acceptance(temperature: float) -> str:
     """
     nearest = min(BUNDLED_ACCEPTANCE, key=lambda known: (abs(known - temperature), -known))
     return BUNDLED_ACCEPTANCE[nearest]
+
+
+def bundled_hardware(dtype: str) -> str:
+    """The preset measured in this dtype; the default one where there is none."""
+    name = f"{DEFAULT_HARDWARE}-{dtype}"
+    return name if name in list_hardware_presets() else DEFAULT_HARDWARE
