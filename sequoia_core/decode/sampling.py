@@ -1,4 +1,4 @@
-"""From logits to distributions, and from distributions to draws. All in float32."""
+"""From logits to distributions, and from distributions to draws; in float32 or better."""
 
 import torch
 from torch import Tensor
@@ -9,12 +9,12 @@ SMALLEST_DRAFT_PROBABILITY = 1e-12
 
 
 def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
-    """Probabilities after temperature, then top-p; float32 [..., vocab].
+    """Probabilities after temperature, then top-p; [..., vocab], float32 unless given float64.
 
     Temperature 0 puts all mass on the largest logit (the first of equals). Top-p keeps the
     smallest set of most probable tokens whose mass reaches top_p, as Hugging Face's does.
     """
-    logits = logits.float()
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if temperature == 0:
         best = logits.argmax(-1, keepdim=True)
         return torch.zeros_like(logits).scatter_(-1, best, 1.0)
@@ -50,6 +50,11 @@ def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generat
     # The factor puts tokens without mass behind all others and leaves them in uniform order.
     times = torch.where(probs > 0, race / probs, race * 1e30)
     return times.topk(count, dim=-1, largest=False, sorted=True).indices
+
+
+def draw_with_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` independent tokens a row of probs [rows, vocab]; int64 [rows, count]."""
+    return torch.multinomial(probs, count, replacement=True, generator=generator)
 
 
 def draw(probs: Tensor, generator: torch.Generator) -> int:
