@@ -175,7 +175,7 @@ def test_dynamic_is_exact_on_a_vocabulary_of_four():
 @pytest.mark.parametrize("options", [{"spread": 0.0}, {"step": 1.5}, {"spread": 6.0}])
 @pytest.mark.parametrize("name", ["specinfer", "specexec", "dynamic", "dynamic, 3 deep"])
 def test_ties_and_certainties_keep_a_step_exact(name, options):
-    """Equal values are where a tree that grows could let a draw's own token decide its fate."""
+    """Equal values in a grown tree, twins, and tokens of no mass."""
     pair = pair_of(3, **options)
     law = one_step(follower(pair, (METHODS | SHAPES)[name], 1, 4, **SAMPLED))
     assert difference(pair, law, 4, **SAMPLED) < EXACT
@@ -201,3 +201,47 @@ def test_at_temperature_zero_every_method_emits_the_targets_choice(name):
         text.append(int(logits.argmax()))
     assert branch.taken == []
     assert run.token_ids == text
+
+
+class ReusedNoise(Branch):
+    """The reference's scheme: draws come from noise made once per prompt, for every step the same.
+
+    The noise is one of eight equally likely numbers; a token is where it falls in the draft's
+    distribution, whose probabilities must be multiples of an eighth.
+    """
+
+    fresh = False
+
+    def __init__(self, script: list[int]):
+        super().__init__(script)
+        self.noise: int | None = None
+
+    def without_replacement(self, probs, count: int):
+        assert probs.shape[0] == count == 1
+        if self.noise is None or self.fresh:
+            self.noise = self._choose([1 / 8] * 8)
+        ends = (probs[0].cumsum(0) * 8).round()
+        return (ends > self.noise).int().argmax().reshape(1, 1)
+
+
+class FreshNoise(ReusedNoise):
+    """The same with new noise for every draw."""
+
+    fresh = True
+
+
+@pytest.mark.parametrize(
+    ("kind", "exact"), [(Branch, True), (FreshNoise, True), (ReusedNoise, False)]
+)
+def test_noise_reused_in_the_next_step_would_be_found(kind, exact):
+    def eighths(context):
+        shares = [[5, 2, 1], [1, 3, 4], [3, 4, 1]][context[-1]]
+        return np.log(np.array(shares) / 8)
+
+    pair, length = tabular_pair(3, random_table(3, 1), eighths), 4
+    follow = follower(pair, static_method("chain", chain(1)), 2, length, **SAMPLED)
+    law: dict[tuple[int, ...], float] = defaultdict(float)
+    for branch, run in branches(follow, kind=kind):
+        law[tuple(run.token_ids)] += branch.chance
+    error = difference(pair, law, length, **SAMPLED)
+    assert (error < EXACT) if exact else (error > 1e-3)

@@ -147,10 +147,6 @@ def test_with_replacement_a_twin_is_tried_against_the_residual():
     target, draft = torch.tensor([0.3, 0.7]), torch.tensor([0.6, 0.4])
     chances = [float(c) for c, _ in rounds(target, draft, [0, 0], replacement=True)]
     assert chances == pytest.approx([0.5, 0.0])
-    target = torch.tensor([0.6, 0.3, 0.1])
-    draft = torch.tensor([0.5, 0.3, 0.2])
-    chances = [float(c) for c, _ in rounds(target, draft, [2, 0, 0], replacement=True)]
-    assert chances == pytest.approx([0.5, 1.0, 0.0])
 
 
 def test_a_sample_of_the_target_is_a_child_or_the_bonus():

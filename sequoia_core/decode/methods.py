@@ -69,15 +69,15 @@ def static_method(name: str, tree: TokenTree) -> Method:
     return Method(name, StaticTree(tree), _rule(name, STATIC_RULES))
 
 
-def grown_method(name: str, budget: int, depth: int) -> Method:
-    """The method of that name with trees of at most this budget and depth, as InputError says.
+def grown_method(name: str, budget: int, depth: int, beam: int | None = None) -> Method:
+    """The method of that name with trees of at most this budget and depth; InputError past limits.
 
     Without room for a drafted node, a budget of 1 or a depth of 0, it is plain decoding.
     """
     rule = _rule(name, GROWN_RULES)
     if budget == 1 or depth == 0:
         return Method(name, StaticTree(TokenTree([-1])), rule)
-    return Method(name, GrownTree(budget, depth), rule)
+    return Method(name, GrownTree(budget, depth, beam), rule)
 
 
 def plain_method() -> Method:
