@@ -5,13 +5,13 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from written_out import rounds
 
 from sequoia_core.decode.sampling import nucleus
 from sequoia_core.decode.verification import (
     Verdict,
     acceptance_probability,
     residual,
-    rounds,
     verify_drawn,
     verify_sample,
     without,
@@ -147,6 +147,26 @@ def test_with_replacement_a_twin_is_tried_against_the_residual():
     target, draft = torch.tensor([0.3, 0.7]), torch.tensor([0.6, 0.4])
     chances = [float(c) for c, _ in rounds(target, draft, [0, 0], replacement=True)]
     assert chances == pytest.approx([0.5, 0.0])
+    twins = verify_drawn(target, draft, [0, 0], Coins(0.51, 0.01), replacement=True)
+    assert twins == Verdict(None, 1, 1.0)
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_the_engines_verdicts_are_those_of_the_rule_written_out(replacement):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        target, draft = torch.randn(2, 6, generator=generator).mul(2).softmax(-1)
+        tokens = torch.multinomial(draft, 4, replacement, generator=generator).tolist()
+        coins = torch.rand(4, generator=generator).tolist()
+        verdict = verify_drawn(target, draft, tokens, Coins(*coins), replacement=replacement)
+        written = list(rounds(target, draft, tokens, replacement=replacement))
+        accepted = [coin < float(chance) for coin, (chance, _) in zip(coins, written, strict=True)]
+        if True in accepted:
+            assert verdict == Verdict(accepted.index(True), tokens[accepted.index(True)])
+        else:
+            best = int(written[-1][1].argmax())
+            assert (verdict.rank, verdict.token) == (None, best)
+            assert verdict.prob == pytest.approx(float(written[-1][1][best]))
 
 
 def test_a_sample_of_the_target_is_a_child_or_the_bonus():
@@ -157,6 +177,6 @@ def test_a_sample_of_the_target_is_a_child_or_the_bonus():
 
 def test_inputs_are_left_as_they_were():
     target, draft = torch.tensor([0.3, 0.7]), torch.tensor([0.6, 0.4])
-    list(rounds(target, draft, [0, 1]))
+    verify_drawn(target, draft, [0, 1], Coins(1.0, 1.0))
     assert target.tolist() == pytest.approx([0.3, 0.7])
     assert draft.tolist() == pytest.approx([0.6, 0.4])

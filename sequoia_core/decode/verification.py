@@ -55,23 +55,6 @@ def without(draft_probs: Tensor, tried: Sequence[int]) -> Tensor:
     return rest / rest.sum()
 
 
-def rounds(
-    target_probs: Tensor, draft_probs: Tensor, tokens: Sequence[int], *, replacement: bool = False
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each child in draw order: its chance of acceptance, and R should it be rejected.
-
-    target_probs, draft_probs: [vocab]. replacement: the children were drawn independently, so D
-    stays. Lazy, so that a caller may stop at the accepted child.
-    """
-    rest, draft = target_probs, draft_probs
-    for count, token in enumerate(tokens, start=1):
-        chance = acceptance_probability(rest, draft, token)
-        rest = residual(rest, draft)
-        yield chance, rest
-        if count < len(tokens) and not replacement:
-            draft = without(draft, tokens[:count])
-
-
 def verify_drawn(
     target_probs: Tensor,
     draft_probs: Tensor,
@@ -84,18 +67,22 @@ def verify_drawn(
 
     tokens: the children in draw order. All rejected: the bonus token is drawn from the residual.
     """
-    rests = [target_probs]
+    rest, draft = target_probs, draft_probs
 
     def chances() -> Iterator[Tensor]:
-        for chance, rest in rounds(target_probs, draft_probs, tokens, replacement=replacement):
-            rests.append(rest)
-            yield chance
+        """Each child's chance; what a rejection changes is computed when the next one is asked."""
+        nonlocal rest, draft
+        for tried, token in enumerate(tokens, start=1):
+            yield acceptance_probability(rest, draft, token)
+            rest = residual(rest, draft)
+            if tried < len(tokens) and not replacement:
+                draft = without(draft_probs, tokens[:tried])
 
     rank = random.first_accepted(chances())
     if rank is not None:
         return Verdict(rank, tokens[rank])
-    token = random.token(rests[-1])
-    return Verdict(None, token, float(rests[-1][token]))
+    token = random.token(rest)
+    return Verdict(None, token, float(rest[token]))
 
 
 def verify_sample(target_probs: Tensor, tokens: Sequence[int], random: Randomness) -> Verdict:
