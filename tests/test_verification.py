@@ -129,8 +129,8 @@ class Coins:
         self.uniforms = uniforms
 
     def first_accepted(self, chances) -> int | None:
-        pairs = zip(self.uniforms, chances, strict=False)
-        return next((i for i, (uniform, chance) in enumerate(pairs) if uniform < chance), None)
+        pairs = enumerate(chances)
+        return next((i for i, chance in pairs if self.uniforms[i] < chance), None)
 
     def token(self, probs: torch.Tensor) -> int:
         return int(probs.argmax())

@@ -38,7 +38,9 @@ class Randomness:
     def first_accepted(self, chances: Iterable[Tensor]) -> int | None:
         """Index of the first coin that falls on accept, or None. chances: 0-d tensors, in order.
 
-        On a CPU no chance beyond that one is computed; on a GPU all are, and read at once.
+        Chances may be computed as they are asked for, each on the rejection of the one before, and
+        the last rejection when the end is asked for. On a CPU none beyond the accepted one is; on a
+        GPU all are, to be read at once.
         """
         if self._generator.device.type == "cuda":
             chances = torch.stack(list(chances))
