@@ -1,8 +1,7 @@
 """Models whose every distribution is a table, and a source of chance that takes every outcome.
 
-The models speak Hugging Face's interface, so the engine's own cache, masks and forward passes are
-what is tested: tokens and positions are stored as keys and values, and a token's logits depend on
-all the tokens that it sees, in the order of their positions, and on nothing else.
+The models speak Hugging Face's interface (`measure.lookup`), so the engine's own cache, masks and
+forward passes are what is tested.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,66 +10,17 @@ import numpy as np
 import torch
 from fakes import word_tokenizer
 from torch import Tensor
-from transformers import LlamaConfig
 
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.self_test import SelfTest
 from sequoia_core.decode.verification import without
+from sequoia_core.measure.lookup import LookupModel
 
 # Branches less likely than this come from rounding; all of them together stay far below 1e-9.
 NEGLIGIBLE = 1e-15
 
 Table = Callable[[tuple[int, ...]], np.ndarray]
-
-
-class TabularModel(torch.nn.Module):
-    """A causal language model in float64 that looks its logits up by context."""
-
-    def __init__(self, vocab: int, table: Table):
-        super().__init__()
-        self.config = LlamaConfig(vocab_size=vocab, max_position_embeddings=64)
-        self.head = torch.nn.Linear(1, vocab, bias=False, dtype=torch.float64)
-        self.device, self.dtype = torch.device("cpu"), torch.float64
-        self._table, self._known = table, {}
-
-    def get_output_embeddings(self) -> torch.nn.Linear:
-        return self.head
-
-    def logits_after(self, context: tuple[int, ...]) -> Tensor:
-        """Float64 [vocab]."""
-        if context not in self._known:
-            self._known[context] = torch.from_numpy(self._table(context)).double()
-        return self._known[context]
-
-    def forward(
-        self,
-        input_ids,
-        attention_mask=None,
-        position_ids=None,
-        past_key_values=None,
-        use_cache=True,
-        logits_to_keep=0,
-    ):
-        new = input_ids.shape[1]
-        keys, values = past_key_values.update(
-            input_ids.double()[:, None, :, None], position_ids.double()[:, None, :, None], 0
-        )
-        tokens, positions = keys.long().flatten().tolist(), values.long().flatten().tolist()
-        visible = self._visible(attention_mask, new, len(tokens))
-        rows = [self._row(tokens, positions, seen) for seen in visible[-logits_to_keep:]]
-        return type("Output", (), {"logits": torch.stack(rows)[None]})
-
-    @staticmethod
-    def _visible(attention_mask: Tensor | None, new: int, total: int) -> list[list[bool]]:
-        if attention_mask is None:
-            return torch.ones(total, total).tril().bool()[-new:].tolist()
-        return (attention_mask[0, 0] == 0).tolist()
-
-    def _row(self, tokens: list[int], positions: list[int], seen: list[bool]) -> Tensor:
-        path = sorted((p, t) for p, t, s in zip(positions, tokens, seen, strict=True) if s)
-        assert [p for p, _ in path] == list(range(len(path))), "a token does not see one path"
-        return self.logits_after(tuple(t for _, t in path))
 
 
 def random_table(vocab: int, seed: int, *, spread: float = 1.2, step: float = 0.0) -> Table:
@@ -84,16 +34,28 @@ def random_table(vocab: int, seed: int, *, spread: float = 1.2, step: float = 0.
 
 
 def tabular_pair(vocab: int, target: Table, draft: Table) -> ModelPair:
-    """A pair of tabular models; no token ends a text."""
+    """A pair of tabular models in float64; no token ends a text."""
     return ModelPair(
-        TreeModel(TabularModel(vocab, target), "tabular target"),
-        TreeModel(TabularModel(vocab, draft), "tabular draft"),
+        TreeModel(_tabular(vocab, target), "tabular target"),
+        TreeModel(_tabular(vocab, draft), "tabular draft"),
         word_tokenizer(vocab),
         vocab,
         frozenset(),
         False,
         SelfTest(True),
     )
+
+
+def _tabular(vocab: int, table: Table) -> LookupModel:
+    def logits_of(contexts: list[tuple[int, ...]]) -> Tensor:
+        return torch.from_numpy(np.stack([table(context) for context in contexts])).double()
+
+    return LookupModel(vocab, logits_of)
+
+
+def logits_after(model: TreeModel, context: tuple[int, ...]) -> Tensor:
+    """A tabular model's logits, float64 [vocab]."""
+    return model.model.logits_after([context])[0]
 
 
 class Branch:

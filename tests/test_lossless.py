@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from tabular import Branch, Table, branches, random_table, tabular_pair
+from tabular import Branch, Table, branches, logits_after, random_table, tabular_pair
 
 from sequoia_core.decode.engine import Engine, GenerationSettings, Run
 from sequoia_core.decode.methods import (
@@ -123,7 +123,7 @@ def two_steps(first: Follow, both: Follow, length: int) -> dict[tuple[int, ...],
 
 def target_law(pair: ModelPair, text: tuple[int, ...], **sampling) -> np.ndarray:
     """The target's own distribution of the next token, float64 [vocab]."""
-    logits = pair.target.model.logits_after(PROMPT + text)
+    logits = logits_after(pair.target, PROMPT + text)
     return distribution(logits, sampling["temperature"], sampling["top_p"]).numpy()
 
 
@@ -197,7 +197,7 @@ def test_at_temperature_zero_every_method_emits_the_targets_choice(name):
     ((branch, run),) = branches(follower(pair, METHODS[name], 8, 8, temperature=0.0))
     text: list[int] = []
     while len(text) < 8:
-        logits = pair.target.model.logits_after(PROMPT + tuple(text))
+        logits = logits_after(pair.target, PROMPT + tuple(text))
         text.append(int(logits.argmax()))
     assert branch.taken == []
     assert run.token_ids == text

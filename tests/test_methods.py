@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fakes import tiny_pair
-from tabular import random_table, tabular_pair
+from tabular import logits_after, random_table, tabular_pair
 
 from sequoia_core.decode.engine import Engine, GenerationSettings, Run
 from sequoia_core.decode.methods import (
@@ -149,7 +149,7 @@ def test_specexec_with_room_in_its_beam_drafts_the_most_probable_paths_of_all(se
     pair = tabular_pair(4, random_table(4, seed), random_table(4, seed + 100, spread=2.0))
 
     def probs(path) -> np.ndarray:
-        return pair.draft.model.logits_after(tuple(path)).softmax(-1).numpy()
+        return logits_after(pair.draft, tuple(path)).softmax(-1).numpy()
 
     method = grown_method("specexec", 10, 3, beam=9)
     step = next(Engine(pair).run([1], GenerationSettings(max_new_tokens=9), method))
