@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sequoia_core.cli import main
+from sequoia_core.decode.methods import NAMES
 from sequoia_core.errors import InputError
 from sequoia_core.measure.benchmark import Outcome, Prediction, benchmark
 
@@ -81,7 +82,7 @@ def test_the_command_measures_every_method(capsys):
     result = json.loads(capsys.readouterr().out)
     assert code == 0
     rows = {row["method"]: row for row in result["rows"]}
-    assert set(rows) == {"autoregressive", "chain", "sequoia", "hf-generate", "hf-assisted"}
+    assert set(rows) == {*NAMES, "hf-generate", "hf-assisted"}
     assert rows["autoregressive"]["speedup"] == 1
     assert rows["autoregressive"]["tokens_per_step"] == rows["hf-generate"]["tokens_per_step"] == 1
     assert all(row["tokens_per_second"] > 0 for row in rows.values())

@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from sequoia_core.assets import asset
+from sequoia_core.commands._methods import Planned, add_planning_arguments, planned_method
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
@@ -23,25 +24,23 @@ from sequoia_core.commands._models import (
 from sequoia_core.commands.calibrate import read_prompts
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.loading import resolve_device
+from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, tagged, write_json
 from sequoia_core.measure.benchmark import BASELINE, Method, Prediction, benchmark
 from sequoia_core.measure.methods import (
+    engine_method,
     hf_assisted,
     hf_generate,
-    tree_method,
     tuned_assistant_tokens,
 )
 from sequoia_core.measure.profiler import device_name
-from sequoia_core.plan.acceptance import load_acceptance
-from sequoia_core.plan.hardware import HardwareProfile, load_hardware
-from sequoia_core.plan.optimizer import make_plan
-from sequoia_core.plan.presets import bundled_acceptance, bundled_hardware
-from sequoia_core.tree.token_tree import TokenTree
+from sequoia_core.plan.hardware import load_hardware
+from sequoia_core.plan.presets import bundled_hardware
 
-METHODS = (BASELINE, "chain", "sequoia", "hf-generate", "hf-assisted")
+METHODS = (*NAMES, "hf-generate", "hf-assisted")
 # Openings that no bundled acceptance vector was calibrated on: ten to judge, three to tune with.
 PROMPT_FILE = "bench_prompts.jsonl"
 PROMPTS = 10
@@ -53,9 +52,10 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     add_model_arguments(parser)
     parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated")
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
-    parser.add_argument("--acceptance", help="preset or file to plan with")
-    parser.add_argument("--hardware", help="preset or file to plan with; default: the dtype's")
+    add_planning_arguments(parser)
     add_sampling_arguments(parser)
+    # None: the bundled profile of the dtype that is measured in.
+    parser.set_defaults(hardware=None)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", help="also write the result to this file")
     return parser
@@ -68,8 +68,8 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     names = _names(arguments.methods)
     settings = sampling_settings(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
-    arguments.dtype, hardware = _dtype_and_hardware(arguments)
-    plans = _plans(arguments, names, hardware)
+    arguments.dtype, arguments.hardware = _dtype_and_hardware(arguments)
+    plans = {name: planned_method(name, arguments, progress) for name in names if name in NAMES}
     pair = load_named_pair(arguments, progress)
     # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
     methods = _methods(pair, settings, names, plans, prompts[-3:], progress)
@@ -77,9 +77,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         methods,
         prompts[:PROMPTS],
         repeats=arguments.repeats,
-        predicted={
-            name: Prediction(plan.speedup, plan.expected_tokens) for name, plan in plans.items()
-        },
+        predicted={name: _prediction(planned) for name, planned in plans.items()},
         progress=by_fraction(progress),
     )
     result = tagged("benchmark", _content(arguments, pair, plans, rows))
@@ -96,41 +94,37 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys([BASELINE, *names]))
 
 
-def _dtype_and_hardware(arguments: Namespace) -> tuple[str, HardwareProfile]:
+def _dtype_and_hardware(arguments: Namespace) -> tuple[str, str]:
     """What to measure in and to plan with; `auto` is settled by a profile that is named, else it
     is the dtype in which plain decoding is fastest: nothing is compared with less than the best.
     """
-    dtype = arguments.dtype
-    named = load_hardware(arguments.hardware) if arguments.hardware else None
+    dtype, named = arguments.dtype, arguments.hardware
     if dtype == "auto" and resolve_device(arguments.device).type == "cpu":
         here = native_dtypes()
-        dtype = named.dtype if named and named.dtype in here else here[-1]
-    return dtype, named or load_hardware(bundled_hardware(dtype))
+        profiled = load_hardware(named).dtype if named else ""
+        dtype = profiled if profiled in here else here[-1]
+    return dtype, named or bundled_hardware(dtype)
 
 
-def _plans(arguments: Namespace, names: list[str], hardware: HardwareProfile) -> dict[str, Any]:
-    """The best tree of each planned family."""
-    families = [name for name in names if name in ("chain", "sequoia")]
-    if not families:
-        return {}
-    acceptance = load_acceptance(arguments.acceptance or bundled_acceptance(arguments.temperature))
-    return {family: make_plan(acceptance, hardware, family=family) for family in families}
+def _prediction(planned: Planned) -> Prediction | None:
+    """The plan's, where it speaks of this method."""
+    if planned.predicted_speedup is None:
+        return None
+    return Prediction(planned.predicted_speedup, planned.plan.expected_tokens)
 
 
 def _methods(
     pair: ModelPair,
     settings: GenerationSettings,
     names: list[str],
-    plans: dict[str, Any],
+    plans: dict[str, Planned],
     tuning_prompts: list[str],
     progress: Say,
 ) -> dict[str, Method]:
     methods: dict[str, Method] = {}
     for name in names:
         if name in plans:
-            methods[name] = tree_method(pair, settings, plans[name].tree)
-        elif name == BASELINE:
-            methods[name] = tree_method(pair, settings, TokenTree([-1]))
+            methods[name] = engine_method(pair, settings, plans[name].method)
         elif name == "hf-generate":
             methods[name] = hf_generate(pair, settings)
         else:
@@ -142,13 +136,20 @@ def _methods(
 
 
 def _content(
-    arguments: Namespace, pair: ModelPair, plans: dict[str, Any], rows: list
+    arguments: Namespace, pair: ModelPair, plans: dict[str, Planned], rows: list
 ) -> dict[str, Any]:
     return {
         "rows": [asdict(row) for row in rows],
         "trees": {
-            name: {"budget": plan.budget, "depth": plan.depth, "level_sizes": plan.level_sizes}
-            for name, plan in plans.items()
+            name: {
+                "budget": planned.method.budget,
+                "depth": planned.method.depth,
+                "rule": planned.method.rule.name,
+                "planned_with": planned.basis,
+                "level_sizes": planned.level_sizes,
+            }
+            for name, planned in plans.items()
+            if planned.plan
         },
         "temperature": arguments.temperature,
         "top_p": arguments.top_p,

@@ -63,7 +63,7 @@ def benchmark(
     prompts: Sequence[str],
     *,
     repeats: int,
-    predicted: Mapping[str, Prediction],
+    predicted: Mapping[str, Prediction | None],
     progress: Progress = lambda fraction, text: None,
 ) -> list[Row]:
     """Run every method on every prompt `repeats` times, in a new order for each prompt.

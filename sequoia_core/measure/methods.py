@@ -5,25 +5,25 @@ from contextlib import contextmanager
 
 import torch
 
+from sequoia_core.decode import methods
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.timing import now
 from sequoia_core.measure.benchmark import Method, Outcome, timed
-from sequoia_core.tree.token_tree import TokenTree
 
 # Hugging Face's own defaults (20 tokens, confidence threshold 0.4) are no serious rival, so its
 # constant is tuned over these.
 ASSISTANT_TOKENS = range(2, 13)
 
 
-def tree_method(pair: ModelPair, settings: GenerationSettings, tree: TokenTree) -> Method:
-    """Our engine with a static tree; one node is plain decoding."""
+def engine_method(pair: ModelPair, settings: GenerationSettings, method: methods.Method) -> Method:
+    """A method of our engine."""
     engine = Engine(pair)
 
     def run(prompt: str) -> Outcome:
         def decode() -> tuple[int, int, float]:
             started = time.perf_counter()
-            generation = engine.run(prompt, settings, tree, trace=False)
+            generation = engine.run(prompt, settings, method, trace=False)
             before = time.perf_counter() - started
             for _ in generation:
                 pass
