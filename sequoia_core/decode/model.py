@@ -111,7 +111,8 @@ class TreeModel:
         if self._looks_everywhere and visible.numel() == 1:
             # A token sees itself: nothing is hidden, and no mask needs to be made.
             return self._open_mask[..., :end]
-        self._positions[start:end] = positions
+        if not self._looks_everywhere:
+            self._positions[start:end] = positions
         return additive_mask(
             visible, self.cache.length, self._positions[:end], self.kinds, self.dtype
         )
