@@ -7,7 +7,7 @@ from sequoia_core.decode.pair import BUNDLED_DRAFT, BUNDLED_TARGET
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
 from sequoia_core.plan.optimizer import make_plan
-from sequoia_core.plan.presets import BUNDLED_ACCEPTANCE, DEFAULT_HARDWARE
+from sequoia_core.plan.presets import BUNDLED_ACCEPTANCE, DEFAULT_HARDWARE, bundled_hardware
 
 MEGABYTE = 10**6
 
@@ -30,10 +30,11 @@ def test_the_bundled_vectors_were_measured_on_the_bundled_pair(temperature, name
     assert vector.origin.startswith("measured")
 
 
-def test_the_bundled_profile_was_measured_on_two_cores_to_1024_tokens():
-    profile = load_hardware(DEFAULT_HARDWARE)
-    assert profile.origin == "measured"
-    assert "2 threads" in profile.device
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_bundled_profiles_were_measured_to_1024_tokens_in_either_dtype(dtype):
+    profile = load_hardware(bundled_hardware(dtype))
+    assert (profile.origin, profile.dtype) == ("measured", dtype)
+    assert "thread" in profile.device
     assert profile.target_seconds[-1][0] == 1024
     assert (profile.target_model, profile.draft_model) == (BUNDLED_TARGET, BUNDLED_DRAFT)
 
