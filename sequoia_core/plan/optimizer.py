@@ -1,6 +1,6 @@
 """Which tree is fastest on this hardware: the whole grid of budgets and depths, and its rivals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,14 +11,15 @@ from sequoia_core.plan.cost import CostModel
 from sequoia_core.plan.empirical import empirical_table, path_model
 from sequoia_core.plan.expected import expected_tokens, gradient, plan_table
 from sequoia_core.plan.hardware import HardwareProfile
-from sequoia_core.plan.plan import FamilyBest, Optimum, Plan, SpeedupGrid
+from sequoia_core.plan.plan import Optimum, Plan, SpeedupGrid
 from sequoia_core.plan.replay import replay_everywhere
 from sequoia_core.plan.rivals import RIVALS, Members, rival_members, shape_name
 from sequoia_core.plan.table import PlanTable
-from sequoia_core.tree.families import expansion
+from sequoia_core.plan.verdict import EMPIRICAL, FamilyBest, Verdict
+from sequoia_core.tree.families import chain, expansion
 from sequoia_core.tree.token_tree import TokenTree
 
-SEQUOIA, EMPIRICAL = "sequoia", "empirical"
+SEQUOIA = "sequoia"
 FAMILIES = (SEQUOIA, *RIVALS)
 # The empirical family needs path statistics, which not every acceptance vector has.
 ALL_FAMILIES = (*FAMILIES, EMPIRICAL)
@@ -92,14 +93,15 @@ def make_plan(
     if family == EMPIRICAL:
         path_model(acceptance)  # refuses a vector without path statistics
     tables, rivals = limits.tables(acceptance), limits.rivals(acceptance)
-    grids = {name: _grid(table, cost) for name, table in tables.items()}
+    grids = {name: speedup_grid(table, cost) for name, table in tables.items()}
     if family in tables:
         tree = _table_tree(tables[family], grids[family], budget, depth)
     else:
         tree = _rival_tree(rivals.get(family), cost, family, budget, depth)
     planned = [_table_best(name, table, grids[name]) for name, table in tables.items()]
     families = (*planned, *_rival_bests(rivals, cost))
-    return _plan(acceptance, cost, family, tree, families, grids)
+    plan = _plan(acceptance, cost, family, tree, families, grids)
+    return replace(plan, gain_error=_gain_error(acceptance, tables[SEQUOIA], plan.verdict))
 
 
 def _check_wishes(budget: int | None, depth: int | None, family: str) -> None:
@@ -118,7 +120,7 @@ def _check_wishes(budget: int | None, depth: int | None, family: str) -> None:
         raise InputError(f"The family must be one of {', '.join(ALL_FAMILIES)}, got {family!r}.")
 
 
-def _grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
+def speedup_grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
     """Expected tokens and speedup at every budget and depth, nan where no tree exists."""
     budgets = np.maximum(np.arange(table.max_budget + 1), 1)
     seconds = cost.seconds(budgets[:, None], table.pass_widths)
@@ -271,6 +273,26 @@ def _positional_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | 
         return None
     errors = np.atleast_2d(acceptance.standard_errors)
     return float(np.sqrt(np.sum((gradient(tree, acceptance) * errors) ** 2)))
+
+
+def _gain_error(acceptance: AcceptanceVector, table: PlanTable, verdict: Verdict) -> float | None:
+    """95 % half-width of the best tree's gain over the best chain, both from one vector.
+
+    The same errors move both, so what counts is how differently they lean on each probability.
+    None without errors, without both, and where the best tree is of no planned family.
+    """
+    tree, rival = verdict.tree, verdict.chain
+    if acceptance.standard_errors is None or not (tree and rival) or tree.family != SEQUOIA:
+        return None
+    planned, straight = table.tree(tree.budget, tree.depth), chain(rival.depth)
+    leaning = _relative_gradient(planned, acceptance) - _relative_gradient(straight, acceptance)
+    errors = np.atleast_2d(acceptance.standard_errors)
+    relative = float(np.sqrt(np.sum((leaning * errors) ** 2)))
+    return NORMAL_95 * relative * tree.speedup / rival.speedup
+
+
+def _relative_gradient(tree: TokenTree, acceptance: AcceptanceVector) -> np.ndarray:
+    return gradient(tree, acceptance) / expected_tokens(tree, acceptance)
 
 
 def _path_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | None:
