@@ -13,6 +13,7 @@ from sequoia_core.plan.optimizer import FAMILIES, make_plan
 from sequoia_core.plan.plan import plan_from_dict
 from sequoia_core.plan.rivals import rival_members
 from sequoia_core.plan.verdict import FamilyBest, judge
+from sequoia_core.plan.what_if import scaled
 from sequoia_core.tree.families import chain, k_ary
 
 PAPER = load_acceptance("paper-appendix-e")
@@ -161,17 +162,32 @@ def test_a_chain_pays_from_the_acceptance_at_which_it_beats_plain_decoding():
     assert points[0].chain_speedup == 1.0
 
 
-def test_a_scaled_vector_keeps_its_rule_and_stays_a_vector():
-    scaled = FALLING.scaled(0.5)
-    assert scaled.probabilities.tolist() == (FALLING.probabilities / 2).tolist()
-    assert scaled.standard_errors.tolist() == (FALLING.standard_errors / 2).tolist()
-    assert (scaled.rule, scaled.name) == ("sequoia", "falling × 0.5")
-    assert FALLING.scaled(1) is FALLING
-    full = FALLING.scaled(5)
-    assert full.probabilities.sum() == pytest.approx(1)
-    assert full.probabilities[0] / full.probabilities[1] == pytest.approx(4)
-    deep = AcceptanceVector("topk", [[0.5, 0.2], [0.1, 0.1]]).scaled(2)
-    assert deep.probabilities == pytest.approx(np.array([[5 / 7, 2 / 7], [0.2, 0.2]]))
-    with pytest.raises(InputError, match="factor must be between 0 and 10, got -1"):
-        FALLING.scaled(-1)
-    assert load_acceptance("bundled-t0.6").scaled(0.9).paths is None
+def test_a_better_draft_rejects_less_by_one_power_at_every_rank():
+    better = scaled(FALLING, 1.25)
+    assert better.probabilities[0] == pytest.approx(0.75)
+    rejected, before = 1 - better.probabilities.cumsum(), 1 - FALLING.probabilities.cumsum()
+    powers = np.log(rejected) / np.log(before)
+    assert powers == pytest.approx(np.full(4, powers[0]))
+    shares = better.standard_errors / FALLING.standard_errors
+    assert shares == pytest.approx(better.probabilities / FALLING.probabilities)
+    assert (better.rule, better.name) == ("sequoia", "falling × 1.25")
+    assert scaled(FALLING, 1) is FALLING
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.5, 1.3, 100])
+def test_a_scaled_vector_is_a_vector_whatever_the_factor(factor):
+    for vector in (
+        FALLING,
+        load_acceptance("bundled-t0.6"),
+        AcceptanceVector("topk", [[0.5, 0.2], [0.0, 0.1], [1.0, 0.0]]),
+    ):
+        moved = scaled(vector, factor)
+        assert moved.probabilities.shape == vector.probabilities.shape
+        assert moved.paths is None
+        first = np.where(vector.rows[:, 0] < 1, moved.rows[:, 0], 0)
+        assert np.all(first <= np.maximum(0.99, vector.rows[:, 0]) + 1e-12)
+
+
+def test_a_factor_out_of_range_is_refused():
+    with pytest.raises(InputError, match=r"factor must be between 0\.01 and 100, got 0"):
+        scaled(FALLING, 0)

@@ -120,32 +120,6 @@ class AcceptanceVector:
         """Probabilities of the children of a node at `depth`, float64 [ranks]."""
         return self.rows[min(depth, len(self.rows) - 1)]
 
-    def scaled(self, factor: float) -> "AcceptanceVector":
-        """The vector of a draft accepted `factor` times as often, for asking "what if".
-
-        A row whose sum would exceed 1 is brought back to 1. The standard errors follow; rates by
-        depth and rank sequences are left out, since they were counted as they are. Raises
-        InputError for a factor out of range.
-        """
-        check_number(factor, "The factor", low=0, high=10)
-        if factor == 1:
-            return self
-        rows = self.rows * factor
-        shrink = factor / np.maximum(rows.sum(axis=1, keepdims=True), 1.0)
-        errors = self.standard_errors
-        return AcceptanceVector(
-            self.rule,
-            (self.rows * shrink).reshape(self.probabilities.shape),
-            self.temperature,
-            self.top_p,
-            None if errors is None else (np.atleast_2d(errors) * shrink).reshape(errors.shape),
-            self.target,
-            self.draft,
-            self.prompts,
-            f"{self.origin}, every rate times {factor:g}".lstrip(", "),
-            name=f"{self.name} × {factor:g}",
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """The content of a `sequoia-acceptance` file."""
         errors, rates = self.standard_errors, self.by_depth

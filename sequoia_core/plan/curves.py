@@ -12,6 +12,7 @@ from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.optimizer import SEQUOIA, Limits, make_plan, speedup_grid
 from sequoia_core.plan.rivals import Members
 from sequoia_core.plan.verdict import PLAIN, TREE
+from sequoia_core.plan.what_if import scaled
 from sequoia_core.tree.token_tree import TokenTree
 
 BATCH_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -144,7 +145,7 @@ def _fastest_between(members: Members, cost: CostModel, budgets: np.ndarray) -> 
 
 @dataclass(frozen=True, slots=True)
 class ScalePoint:
-    """A tree and the best chain when the draft is accepted `factor` times as often."""
+    """A tree and the best chain where the first child is accepted `factor` times as often."""
 
     factor: float
     tree_speedup: float
@@ -168,9 +169,9 @@ def scale_curve(
     chain_seconds = cost.seconds(lengths + 1, np.tri(max_depth + 1, max_depth, -1, dtype=int))
     points = []
     for factor in factors:
-        scaled = acceptance.scaled(factor)
-        expected = expected_tokens(tree, scaled)
-        chains = cost.speedup(_chain_tokens(scaled, max_depth), chain_seconds)
+        moved = scaled(acceptance, factor)
+        expected = expected_tokens(tree, moved)
+        chains = cost.speedup(_chain_tokens(moved, max_depth), chain_seconds)
         points.append(
             ScalePoint(factor, float(cost.speedup(expected, seconds)), float(chains.max()))
         )

@@ -87,21 +87,55 @@ def make_plan(
     Raises InputError, with the limits, for values out of range or that fit no tree.
     """
     _check_wishes(budget, depth, family)
-    check_integer(batch_size, "The batch size", low=1, high=MAX_BATCH)
     limits = Limits(max_budget, max_depth, max_branch).reaching(budget or 1, depth or 0)
-    cost = CostModel(hardware, batch_size)
+    cost = _cost(hardware, batch_size)
     if family == EMPIRICAL:
         path_model(acceptance)  # refuses a vector without path statistics
-    tables, rivals = limits.tables(acceptance), limits.rivals(acceptance)
-    grids = {name: speedup_grid(table, cost) for name, table in tables.items()}
-    if family in tables:
-        tree = _table_tree(tables[family], grids[family], budget, depth)
+    field = _Field.of(acceptance, cost, limits)
+    if family in field.tables:
+        tree = _table_tree(field.tables[family], field.grids[family], budget, depth)
     else:
-        tree = _rival_tree(rivals.get(family), cost, family, budget, depth)
-    planned = [_table_best(name, table, grids[name]) for name, table in tables.items()]
-    families = (*planned, *_rival_bests(rivals, cost))
-    plan = _plan(acceptance, cost, family, tree, families, grids)
-    return replace(plan, gain_error=_gain_error(acceptance, tables[SEQUOIA], plan.verdict))
+        tree = _rival_tree(field.rivals.get(family), cost, family, budget, depth)
+    return _plan(acceptance, cost, family, tree, field)
+
+
+def judge_tree(
+    tree: TokenTree,
+    acceptance: AcceptanceVector,
+    hardware: HardwareProfile,
+    *,
+    family: str,
+    max_budget: int = 1024,
+    max_depth: int = 32,
+    max_branch: int = 32,
+    batch_size: int = 1,
+) -> Plan:
+    """A given tree as a plan, with what the planner would do instead; `family` is its name."""
+    cost = _cost(hardware, batch_size)
+    field = _Field.of(acceptance, cost, Limits(max_budget, max_depth, max_branch))
+    return _plan(acceptance, cost, family, tree, field)
+
+
+def _cost(hardware: HardwareProfile, batch_size: int) -> CostModel:
+    check_integer(batch_size, "The batch size", low=1, high=MAX_BATCH)
+    return CostModel(hardware, batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """All trees within the limits: planned tables with their grids, rival members, the bests."""
+
+    tables: dict[str, PlanTable]
+    grids: dict[str, SpeedupGrid]
+    rivals: dict[str, Members]
+    bests: tuple[FamilyBest, ...]
+
+    @classmethod
+    def of(cls, acceptance: AcceptanceVector, cost: CostModel, limits: Limits) -> "_Field":
+        tables, rivals = limits.tables(acceptance), limits.rivals(acceptance)
+        grids = {name: speedup_grid(table, cost) for name, table in tables.items()}
+        planned = [_table_best(name, table, grids[name]) for name, table in tables.items()]
+        return cls(tables, grids, rivals, (*planned, *_rival_bests(rivals, cost)))
 
 
 def _check_wishes(budget: int | None, depth: int | None, family: str) -> None:
@@ -230,14 +264,9 @@ def _run(flags: np.ndarray, around: int) -> tuple[int, int]:
 
 
 def _plan(
-    acceptance: AcceptanceVector,
-    cost: CostModel,
-    family: str,
-    tree: TokenTree,
-    families: tuple[FamilyBest, ...],
-    grids: dict[str, SpeedupGrid],
+    acceptance: AcceptanceVector, cost: CostModel, family: str, tree: TokenTree, field: _Field
 ) -> Plan:
-    shown = family if family in grids else SEQUOIA
+    shown = family if family in field.grids else SEQUOIA
     by_paths = family == EMPIRICAL
     expected = (
         path_model(acceptance).expected_tokens(tree)
@@ -247,7 +276,8 @@ def _plan(
     seconds = cost.tree_seconds(tree)
     speedup = float(cost.speedup(expected, seconds))
     error = _path_error(acceptance, tree) if by_paths else _positional_error(acceptance, tree)
-    return Plan(
+    best = next(best for best in field.bests if best.family == shown)
+    plan = Plan(
         family=family,
         tree=tree,
         expected_tokens=expected,
@@ -257,11 +287,13 @@ def _plan(
         batch_size=cost.batch_size,
         acceptance=acceptance.name,
         hardware=cost.hardware.name,
-        families=families,
-        optimum=_optimum(next(best for best in families if best.family == shown), grids[shown]),
+        families=field.bests,
+        optimum=_optimum(best, field.grids[shown]),
         speedup_error=None if error is None else NORMAL_95 * error * speedup / expected,
-        grid=grids[shown],
+        grid=field.grids[shown],
     )
+    gain_error = _gain_error(acceptance, field.tables[SEQUOIA], plan.verdict)
+    return replace(plan, gain_error=gain_error)
 
 
 def _positional_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | None:

@@ -1,6 +1,6 @@
 """A finished plan: the tree, what it promises, what it beats; and its file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,17 @@ class SpeedupGrid:
     expected_tokens: np.ndarray
     speedup: np.ndarray
 
-    def thin(self, rows: int = 96) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(budgets [r], depths [D + 1], speedup [r, D + 1]) with at most `rows` budgets.
+    def thin(
+        self, rows: int = 96, keep: Iterable[int] = ()
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(budgets [r], depths [D + 1], speedup [r, D + 1]) for a heat map.
 
-        The budgets are all small ones and then ever sparser ones, for a heat map.
+        The budgets are all small ones and then ever sparser ones, at most `rows`, and those to
+        `keep`, which the grid must have.
         """
         last = len(self.speedup) - 1
-        budgets = np.unique(np.geomspace(1, last, rows).round().astype(int))
+        spread = np.geomspace(1, last, rows).round().astype(int)
+        budgets = np.unique(np.concatenate([spread, np.fromiter(keep, int)]))
         return budgets, np.arange(self.speedup.shape[1]), self.speedup[budgets]
 
 

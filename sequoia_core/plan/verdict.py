@@ -75,7 +75,7 @@ class Verdict:
             return f"{self.gain:.1%}"
         low, high = self.gain - self.gain_error, self.gain + self.gain_error
         doubt = "" if self.is_settled else ", which the acceptance measured does not settle"
-        return f"{self.gain:.1%} (95 %: {low:.1%} to {high:.1%}){doubt}"
+        return f"{self.gain:.1%} (95% interval {low:.1%} to {high:.1%}){doubt}"
 
     @property
     def _no_tree(self) -> str:
