@@ -10,7 +10,7 @@ from sequoia_core.errors import ModelError
 from sequoia_core.tree.token_tree import TokenTree
 
 THIS_TREE, CHAIN = "this tree", "best chain"
-PROMPTS, REPEATS = 3, 3
+PROMPTS, REPEATS = 2, 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from sequoia_core.plan.expected import expected_tokens
 from sequoia_core.plan.replay import replay
 from sequoia_core.tree.families import chain
 
-NEW_TOKENS = 64
+NEW_TOKENS = 48
 TEMPERATURE = 0.6
 
 

@@ -155,30 +155,31 @@ def _versus() -> str:
 def _files() -> None:
     """Take in files of the session's own."""
     with st.popover("Add a file", width="stretch"):
-        upload = st.file_uploader(
+        st.file_uploader(
             "Acceptance, hardware, plan, growmap or path list",
             type="json",
             key="upload",
+            on_change=_take_upload,
             help="JSON files that the command line writes and this page offers for download.",
         )
         st.caption("It stays in this browser session and joins the pickers above.")
-        if upload is not None and st.session_state.get("uploaded") != upload.file_id:
-            st.session_state.uploaded = upload.file_id
-            _take(upload.name, upload.getvalue())
         if note := st.session_state.get("upload_note"):
             (st.error if st.session_state.upload_failed else st.success)(note)
 
 
-def _take(file_name: str, data: bytes) -> None:
+def _take_upload() -> None:
+    """Before the pickers are drawn, so that they offer the file at once."""
+    upload = st.session_state.upload
+    if upload is None:
+        st.session_state.upload_note = ""
+        return
     try:
-        shelf, name = library.add_file(file_name, data)
+        shelf, name = library.add_file(upload.name, upload.getvalue())
     except SequoiaError as error:
         st.session_state.update(upload_note=str(error), upload_failed=True)
         return
     note = f"“{name}” was added to {'the families' if shelf == library.TREES else shelf}."
     st.session_state.update(upload_note=note, upload_failed=False)
-    # The pickers were drawn before the file came: once more, with it.
-    st.rerun(scope="fragment")
 
 
 def _try(
