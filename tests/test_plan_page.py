@@ -214,7 +214,9 @@ def test_every_launch_line_is_the_core_s(to):
     app.text_input(key="export_target").set_value("org/large").run()
     plan = make_plan(VECTOR, PROFILE)
     request = Request(tree=plan.tree, acceptance=VECTOR, hardware=PROFILE, target_model="org/large")
-    assert app.code[0].value == make_export(to, request).text[:4000].rstrip("\n")
+    export = make_export(to, request)
+    assert app.code[0].value == export.fields["shell"]
+    assert app.code[1].value == export.text.rstrip("\n")
 
 
 def test_tree_files_are_offered_and_an_unfit_tree_is_refused_in_words():
