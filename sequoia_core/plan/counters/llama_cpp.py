@@ -16,11 +16,15 @@ NAME = "llama.cpp"
 PREFIX = "llamacpp"
 DRAFTED, ACCEPTED = "draft_n", "draft_n_accepted"
 REPLAYS = (
-    "Builds before August 2026 (pull request 26320) count replayed tokens as accepted for models "
+    "Builds before pull request 26320 (summer 2026) count replayed tokens as accepted for models "
     "whose cache cannot be rolled back, which makes these rates too high."
 )
+TOTALS = (
+    "Read from the last statistics line: totals since the server started, in older builds of one "
+    "slot only."
+)
 SHORT_DRAFTS = (
-    "Builds before June 2025 (pull request 14104) also counted drafts that were too short to be "
+    "Builds before pull request 14104 (June 2025) also counted drafts that were too short to be "
     "tested, which makes the rate too low."
 )
 # Numbers are bounded, since these are other people's texts.
@@ -33,7 +37,7 @@ _REQUEST = re.compile(
     r"|acc per pos = \((?P<later>[\d., ]*)\)"
 )
 _STATISTICS = re.compile(
-    rf"statistics +(?P<name>[\w.-]+): #calls[^=\n]*= *(?P<calls>(?:{_COUNT} *){{1,3}})"
+    rf"statistics +(?P<name>[\w.-]+): #calls[^=\n]{{0,20}}= *(?P<calls>(?:{_COUNT} *){{1,3}})"
     rf", #gen drafts = *(?P<drafts>{_COUNT}), #acc drafts = *{_COUNT}"
     rf", #gen tokens = *(?P<drafted>{_COUNT}), #acc tokens = *(?P<accepted>{_COUNT})"
     r"(?:, #mean acc len = *[\d.]+, #acc rate/pos = \((?P<rates>[\d., ]*)\))?"
@@ -60,7 +64,8 @@ def read(text: str, *, before: str | None, draft_tokens: int | None) -> Reading:
         counted = positions.total(map(_line_positions, told))
         return by_position(NAME, "log lines", counted, requests=len(told), notes=[REPLAYS])
     implementation = _statistics(text)
-    if implementation is not None and (implementation["rates"] or not lines):
+    lengths_told = lines and all(line["length"] for line in lines)
+    if implementation is not None and (implementation["rates"] or not lengths_told):
         return _read_statistics(implementation)
     if lines:
         return _read_lines(lines, draft_tokens)
@@ -105,11 +110,12 @@ def _read_statistics(found: re.Match[str]) -> Reading:
     accepted, drafted = int(found["accepted"]), int(found["drafted"])
     # The rates are over the calls to accept, the last of the three.
     steps = int(found["calls"].split()[-1]) or int(found["drafts"])
+    notes = [REPLAYS, TOTALS]
     if not found["rates"]:
-        return by_mean(NAME, source, accepted / steps, drafted / steps, steps, notes=[REPLAYS])
+        return by_mean(NAME, source, accepted / steps, drafted / steps, steps, notes=notes)
     survivors = [round(rate * steps) for rate in positions.rates_in(found["rates"])]
     counted = positions.from_survivors(steps, survivors, drafted=drafted)
-    return by_position(NAME, source, counted, notes=[REPLAYS])
+    return by_position(NAME, source, counted, notes=notes)
 
 
 def _read_lines(lines: list[dict[str, str | None]], draft_tokens: int | None) -> Reading:

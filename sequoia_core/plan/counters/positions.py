@@ -10,6 +10,7 @@ from sequoia_core.plan.acceptance import MAX_ROWS
 
 # A vector's last row is for what lies beyond.
 MAX_POSITIONS = MAX_ROWS - 1
+MOST_TRIED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +139,30 @@ def total(parts: Iterable[Positions]) -> Positions:
     )
 
 
-def from_rates(rates: Sequence[float], accepted: float, drafted: float) -> Positions:
+def from_rates(rates: Sequence[float], accepted: int, drafted: int) -> Positions:
     """Counts behind one log line: unconditional rates, rounded, with tokens accepted and drafted.
 
-    All the tokens are accepted somewhere, so steps = accepted / sum(rates), and the drafted tokens
-    of equally long drafts say it exactly. Raises InputError as from_survivors does.
+    Raises InputError as from_survivors does.
     """
-    length = max(len(rates), 1)
-    steps = drafted / length
-    if accepted > 0 and sum(rates) > 0:
-        estimate = accepted / sum(rates)
-        # Three digits leave each rate half a thousandth of doubt.
-        doubt = 0.0005 * length / sum(rates) * estimate
-        if abs(estimate - steps) > doubt + 0.5:
-            steps = estimate
-    steps = round(steps)
+    steps = _steps(rates, accepted, drafted)
     return from_survivors(steps, [round(rate * steps) for rate in rates], drafted=drafted)
+
+
+def _steps(rates: Sequence[float], accepted: int, drafted: int) -> int:
+    """The steps whose counts, rounded to these rates, add up to the tokens accepted.
+
+    No step drafts more than there are positions, which is a lower limit and mostly the answer.
+    """
+    lowest = -(-drafted // max(len(rates), 1))
+    if not accepted or not sum(rates):
+        return lowest
+    estimate = accepted / sum(rates)
+    # Three digits leave each rate half a thousandth of doubt.
+    doubt = 0.0005 * len(rates) / sum(rates) * estimate
+    first = max(lowest, math.floor(estimate - doubt))
+    last = min(math.ceil(estimate + doubt), first + MOST_TRIED)
+    fitting = (n for n in range(first, last + 1) if sum(round(p * n) for p in rates) == accepted)
+    return next(fitting, max(lowest, round(estimate - doubt)))
 
 
 def _error(tested: float, accepted: float) -> float:

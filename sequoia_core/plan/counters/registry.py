@@ -47,7 +47,13 @@ def read_counters(
             "Only counters of a metrics text can be subtracted (--before): log lines and "
             "responses count their own interval or request."
         )
-    return module.read(text, before=before, draft_tokens=draft_tokens)
+    reading = module.read(text, before=before, draft_tokens=draft_tokens)
+    if draft_tokens is not None and abs(reading.mean_drafted - draft_tokens) > 0.5:
+        raise InputError(
+            f"The text tells {reading.mean_drafted:.3g} drafted tokens a step, not {draft_tokens}: "
+            "leave out --draft-tokens."
+        )
+    return reading
 
 
 def check_engine(engine: str) -> str:
