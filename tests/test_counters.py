@@ -149,10 +149,10 @@ def test_counters_without_positions_give_the_mean():
 
 def test_a_table_pasted_from_prometheus_page_is_read():
     """The form of vllm-project/vllm, pull request 24049: a bar before the value."""
-    labels = 'engine="0", instance="localhost:8000", job="vllm", model_name="/home/models/Qwen3"'
+    labels = 'engine="0", instance="localhost:8000", job="vllm", model_name="/models/Qwen3"'
     pasted = metrics(22, [7, 2], labels=labels).replace("} ", "} | ")
     reading = read_counters(pasted)
-    assert (reading.steps, reading.target) == (22, "/home/models/Qwen3")
+    assert (reading.steps, reading.target) == (22, "/models/Qwen3")
     assert reading.rates == pytest.approx([7 / 22, 2 / 7])
 
 
@@ -238,6 +238,17 @@ def test_positions_on_a_line_of_their_own_belong_to_the_request_before():
     )
     assert read_counters(text).rates == pytest.approx([172 / 203, 136 / 172])
     assert read_counters(text * 3).steps == 609
+
+
+def test_a_draft_model_s_own_statistics_count_where_n_grams_draft_too():
+    """A request's line pools both; its first position would be that of neither."""
+    pooled = (
+        "slot print_timing: id  0 | draft acceptance = 0.50692 ( 1501 accepted /  2961 generated), "
+        "mean acceptance length =  3.77, acceptance rate per position = (0.771, 0.541)\n"
+    )
+    reading = read_counters(pooled + texts.LLAMA_TWO_KINDS)
+    assert reading.source == "statistics of draft-dflash"
+    assert reading == read_counters(texts.LLAMA_TWO_KINDS)
 
 
 def test_requests_without_positions_tell_their_steps_by_their_mean():

@@ -60,13 +60,14 @@ def read(text: str, *, before: str | None, draft_tokens: int | None) -> Reading:
         return read_counters(NAME, prometheus.read_totals(text, PREFIX, before), notes=[REPLAYS])
     lines = _request_lines(text)
     told = [line for line in lines if line["rates"] and int(line["drafted"])]
-    if told:
+    statistics = _statistics(text)
+    # A request's line mixes all ways to draft; with several, only the statistics tell them apart.
+    if told and len(statistics) < 2:
         counted = positions.total(map(_line_positions, told))
         return by_position(NAME, "log lines", counted, requests=len(told), notes=[REPLAYS])
-    implementation = _statistics(text)
     lengths_told = lines and all(line["length"] for line in lines)
-    if implementation is not None and (implementation["rates"] or not lengths_told):
-        return _read_statistics(implementation)
+    if statistics and (len(statistics) > 1 or not lengths_told or _model(statistics)["rates"]):
+        return _read_statistics(_model(statistics))
     if lines:
         return _read_lines(lines, draft_tokens)
     return _read_timings(text, draft_tokens)
@@ -88,21 +89,26 @@ def _line_positions(line: dict[str, str | None]) -> positions.Positions:
     return positions.from_rates(rates, int(line["accepted"]), int(line["drafted"]))
 
 
-def _statistics(text: str) -> re.Match[str] | None:
-    """The last statistics of the draft model: they are totals since the server started.
-
-    Raises InputError if several draft models report.
-    """
+def _statistics(text: str) -> dict[str, re.Match[str]]:
+    """The last statistics of each way to draft that drafted: totals since the server started."""
     last = {found["name"]: found for found in _STATISTICS.finditer(text)}
-    drafting = {name: found for name, found in last.items() if int(found["drafted"])}
-    models = {name: found for name, found in drafting.items() if not name.startswith("ngram")}
-    chosen = models or drafting
+    return {
+        name: found
+        for name, found in last.items()
+        if int(found["drafted"]) and int(found["drafts"])
+    }
+
+
+def _model(statistics: dict[str, re.Match[str]]) -> re.Match[str]:
+    """The statistics of the draft model, n-grams left aside; InputError if several report."""
+    models = {name: found for name, found in statistics.items() if not name.startswith("ngram")}
+    chosen = models or statistics
     if len(chosen) > 1:
         raise InputError(
             f"The statistics are of several ways to draft, {', '.join(sorted(chosen))[:200]}: "
             "keep the lines of one."
         )
-    return next(iter(chosen.values()), None)
+    return next(iter(chosen.values()))
 
 
 def _read_statistics(found: re.Match[str]) -> Reading:
