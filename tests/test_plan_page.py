@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from engine_texts import VLLM_METRICS
 from streamlit.testing.v1 import AppTest
 from test_pages import APP, errors, metric, press, says, wait_for
 
@@ -11,6 +12,7 @@ from pages import _library as library
 from pages._speedup_map import _scale
 from sequoia_core.errors import FileFormatError
 from sequoia_core.plan.acceptance import load_acceptance
+from sequoia_core.plan.counters.registry import read_counters
 from sequoia_core.plan.exports.registry import ENGINES, make_export
 from sequoia_core.plan.exports.request import Request
 from sequoia_core.plan.exports.tree_files import growmap_content
@@ -202,6 +204,17 @@ def test_a_file_that_cannot_be_used_is_one_sentence(content, words):
 def test_a_file_too_large_is_refused_before_it_is_read():
     with pytest.raises(FileFormatError, match=r"6\.0 MB, and at most 5 are read"):
         library.add_file("huge.json", b" " * 6_000_000)
+
+
+def test_pasted_counters_of_a_server_become_a_vector_that_plans_chains():
+    app = open_plan()
+    app.text_area(key="counters").set_value(VLLM_METRICS).run()
+    assert [shown.value for shown in app.success] == ["“vllm counters” was added to acceptance."]
+    assert says(app, "A tree cannot be planned from chain counters")
+    app.selectbox(key="acceptance").set_value("vllm counters").run()
+    assert_shows(app, make_plan(read_counters(VLLM_METRICS).vector(name="x"), PROFILE))
+    app.text_area(key="counters").set_value("nothing of the kind").run()
+    assert "No serving engine's counters" in errors(app)[0]
 
 
 # Exports

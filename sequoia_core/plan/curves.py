@@ -125,7 +125,7 @@ def family_curves(
         acceptance, max_budget=max_budget, max_depth=max_depth, max_branch=max_branch
     )
     grid = speedup_grid(limits.table(acceptance), cost).speedup
-    speedups = {SEQUOIA: np.where(np.isnan(grid), -np.inf, grid).max(axis=1)[budgets]}
+    speedups = {SEQUOIA: np.fmax.reduce(grid, axis=1)[budgets]}
     for family, members in limits.rivals(acceptance).items():
         speedups[family] = _fastest_between(members, cost, budgets)
     return {
