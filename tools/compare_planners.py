@@ -1,7 +1,7 @@
 """The planners judged on prompts that neither saw: predicted, replayed and measured tokens a step.
 
 Calibrates on every second prompt, plans with the positional model, with the path model that counts
-runs from everywhere (family `empirical`) and with the one settled on the starts of its own steps,
+runs from everywhere and with the one settled on the starts of its own steps (family `empirical`),
 and judges the trees on the other prompts; then the two halves change places, and both verdicts
 are averaged. Prints a Markdown table for each temperature; progress goes to stderr.
 """
@@ -23,7 +23,7 @@ from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
 from sequoia_core.errors import SequoiaError
 from sequoia_core.measure.calibration import Calibration, measure_acceptance
 from sequoia_core.plan.acceptance import RULES, AcceptanceVector
-from sequoia_core.plan.empirical import empirical_table, model_table, settled_model
+from sequoia_core.plan.empirical import empirical_table, model_table, path_model
 from sequoia_core.plan.expected import plan_table
 from sequoia_core.plan.replay import ratio_over_texts, replay
 from sequoia_core.tree.token_tree import TokenTree
@@ -120,10 +120,9 @@ def planned(
     if planner == "positional":
         table = plan_table(vector, max_budget=budget, **limits)
     elif planner == "everywhere":
-        table = empirical_table(vector, max_budget=budget, **limits)
+        table = model_table(path_model(vector), max_budget=budget, **limits)
     else:
-        model = settled_model(vector, budget=budget, **limits)
-        table = model_table(model, budget, **limits)
+        table = empirical_table(vector, max_budget=budget, **limits)
     depth = int(np.argmax(table.expected_tokens[budget]))
     return table.tree(budget, depth), float(table.expected_tokens[budget, depth])
 

@@ -1,5 +1,6 @@
 """Which tree is fastest on this hardware: the whole grid of budgets and depths, and its rivals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from sequoia_core.plan.empirical import empirical_table, path_model
 from sequoia_core.plan.expected import expected_tokens, gradient, plan_table
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.plan import FamilyBest, Optimum, Plan, SpeedupGrid
-from sequoia_core.plan.replay import replay_everywhere
+from sequoia_core.plan.replay import replay
 from sequoia_core.plan.rivals import RIVALS, Members, rival_members, shape_name
 from sequoia_core.plan.table import PlanTable
 from sequoia_core.tree.families import expansion
@@ -47,11 +48,16 @@ class Limits:
     def table(self, acceptance: AcceptanceVector) -> PlanTable:
         return plan_table(acceptance, **self._named)
 
-    def tables(self, acceptance: AcceptanceVector) -> dict[str, PlanTable]:
-        """The best trees of each planner that the vector has the statistics for."""
+    def tables(
+        self, acceptance: AcceptanceVector, pick: Callable[[PlanTable], tuple[int, int]]
+    ) -> dict[str, PlanTable]:
+        """The best trees of each planner that the vector has the statistics for.
+
+        pick: the (n, d) that is wanted of a table, on whose tree the path model settles.
+        """
         tables = {SEQUOIA: self.table(acceptance)}
         if acceptance.paths is not None:
-            tables[EMPIRICAL] = empirical_table(acceptance, **self._named)
+            tables[EMPIRICAL] = empirical_table(acceptance, **self._named, pick=pick)
         return tables
 
     def rivals(self, acceptance: AcceptanceVector) -> dict[str, Members]:
@@ -91,10 +97,12 @@ def make_plan(
     cost = CostModel(hardware, batch_size)
     if family == EMPIRICAL:
         path_model(acceptance)  # refuses a vector without path statistics
-    tables, rivals = limits.tables(acceptance), limits.rivals(acceptance)
+    wishes = (budget, depth) if family == EMPIRICAL else (None, None)
+    tables = limits.tables(acceptance, lambda table: _cell(table, _grid(table, cost), *wishes))
+    rivals = limits.rivals(acceptance)
     grids = {name: _grid(table, cost) for name, table in tables.items()}
     if family in tables:
-        tree = _table_tree(tables[family], grids[family], budget, depth)
+        tree = tables[family].tree(*_cell(tables[family], grids[family], budget, depth))
     else:
         tree = _rival_tree(rivals.get(family), cost, family, budget, depth)
     planned = [_table_best(name, table, grids[name]) for name, table in tables.items()]
@@ -126,17 +134,17 @@ def _grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
     return SpeedupGrid(expected, cost.speedup(expected, seconds))
 
 
-def _table_tree(
+def _cell(
     table: PlanTable, grid: SpeedupGrid, budget: int | None, depth: int | None
-) -> TokenTree:
-    """The fastest tree of the grid's part that the wishes leave; first of equals, so smallest."""
+) -> tuple[int, int]:
+    """The fastest (n, d) of the grid's part that the wishes leave; first of equals, so smallest."""
     if budget is not None and depth is not None:
-        return table.tree(budget, depth)
+        return budget, depth
     part = np.where(table.feasible, grid.speedup, -np.inf)
     rows = slice(None) if budget is None else slice(budget, budget + 1)
     columns = slice(None) if depth is None else slice(depth, depth + 1)
     row, column = np.unravel_index(part[rows, columns].argmax(), part[rows, columns].shape)
-    return table.tree(int(row) + (budget or 0), int(column) + (depth or 0))
+    return int(row) + (budget or 0), int(column) + (depth or 0)
 
 
 def _rival_tree(
@@ -238,7 +246,7 @@ def _plan(
     shown = family if family in grids else SEQUOIA
     by_paths = family == EMPIRICAL
     expected = (
-        path_model(acceptance).expected_tokens(tree)
+        float(grids[EMPIRICAL].expected_tokens[tree.size, tree.depth])
         if by_paths
         else expected_tokens(tree, acceptance)
     )
@@ -275,4 +283,4 @@ def _positional_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | 
 
 def _path_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | None:
     """Standard error of the expected tokens, from how the tree fares from text to text."""
-    return replay_everywhere(tree, acceptance.paths).standard_error
+    return replay(tree, acceptance.paths).standard_error
