@@ -2,7 +2,7 @@
 
 Prints three Markdown tables for each temperature: how the chance of the first child depends on the
 tokens before; where a positional prediction and a replay on unseen texts part, cause by cause; and
-how much the best static tree gains that is planned on the very texts it is judged on, then the same for
+how much the best static tree gains that is planned on the very texts it is judged on, then the same
 for these texts with their ranks in random order, which have no bursts. Progress goes to stderr.
 """
 
