@@ -180,16 +180,21 @@ def empirical_table(
 
     pick: the (n, d) that is wanted of a table. The model is settled on the steps of that tree;
     for other trees, whose steps start elsewhere, it is the nearer the more alike they are. By
-    default the best tree of the largest budget.
+    default the tree with the most expected tokens.
     """
-    limits = (max_budget, max_depth, max_branch)
-    pick = pick or (lambda table: (max_budget, int(table.expected_tokens[max_budget].argmax())))
+    limits, pick = (max_budget, max_depth, max_branch), pick or _most_tokens
 
     def choose(model: PathModel) -> TokenTree:
         table = _cached_table(model, *limits)
         return table.tree(*pick(table))
 
     return _cached_table(settle(acceptance, choose), *limits)
+
+
+def _most_tokens(table: BestFirstTable) -> tuple[int, int]:
+    tokens = np.where(table.feasible, table.expected_tokens, -np.inf)
+    budget, depth = np.unravel_index(tokens.argmax(), tokens.shape)
+    return int(budget), int(depth)
 
 
 @lru_cache(maxsize=16)
