@@ -83,9 +83,11 @@ def compare(options: argparse.Namespace) -> None:
         calibration = measure_acceptance(pair, prompts, settings, progress=say)
         print(f"\n{HEAD}{MEASURED if options.measure else ''}")
         print("|---" * (9 if options.measure else 7) + "|")
+        # Planners often agree on a tree; it runs once.
+        runs: dict[tuple[TokenTree, int], tuple[float, float]] = {}
         for budget in options.budgets:
             for planner in PLANNERS:
-                halves = list(judge(pair, prompts, calibration, planner, budget, options))
+                halves = list(judge(pair, prompts, calibration, planner, budget, options, runs))
                 print(row(temperature, budget, planner, halves), flush=True)
 
 
@@ -96,8 +98,12 @@ def judge(
     planner: str,
     budget: int,
     options: argparse.Namespace,
+    runs: dict[tuple[TokenTree, int], tuple[float, float]],
 ) -> Iterator[Verdict]:
-    """Plan on either half of the prompts, judge on the other."""
+    """Plan on either half of the prompts, judge on the other.
+
+    runs: what was measured already, by tree and first unseen prompt; added to.
+    """
     indices = range(len(prompts))
     for seen, unseen in ((indices[::2], indices[1::2]), (indices[1::2], indices[::2])):
         vector = calibration.vector(options.rule, prompts=seen)
@@ -106,7 +112,10 @@ def judge(
         outcome = replay(tree, paths)
         measured = None
         if options.measure:
-            measured = run(pair, [prompts[i] for i in unseen], calibration.settings, tree)
+            if (tree, unseen[0]) not in runs:
+                own = [prompts[index] for index in unseen]
+                runs[tree, unseen[0]] = run(pair, own, calibration.settings, tree)
+            measured = runs[tree, unseen[0]]
         yield Verdict(
             tree.depth, predicted, (outcome.tokens_per_step, outcome.standard_error), measured
         )
