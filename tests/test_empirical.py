@@ -7,7 +7,7 @@ import pytest
 from bursts import KnownModel, TwoStates
 
 from sequoia_core.errors import InputError
-from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
 from sequoia_core.plan.empirical import (
     PathModel,
     empirical_table,
@@ -183,6 +183,28 @@ def test_on_bursty_texts_the_planner_gains_what_knowing_the_parameters_would(pai
     # Replay on texts that nobody has seen says the same as the exact sums.
     replayed = replay(trees["empirical"], unseen.paths)
     assert abs(replayed.tokens_per_step - tokens["empirical"]) < 4 * replayed.standard_error + 0.05
+
+
+@pytest.mark.parametrize("stay", [0.8, 0.97])
+def test_bursts_do_not_explain_the_tokens_that_the_paper_measured_beyond_its_own_vector(stay):
+    vector = load_acceptance("paper-appendix-e")
+    mean, easy = vector.probabilities, vector.probabilities.copy()
+    easy[0] = 0.97
+    easy[1:] *= (mean.sum() - 0.97) / (mean.sum() - mean[0])
+    pair = TwoStates(easy.tolist(), (2 * mean - easy).tolist(), stay)
+    table = plan_table(vector, max_budget=768, max_depth=18, max_branch=31)
+    tree, promised = best_tree(table, 768), float(table.expected_tokens[768].max())
+    run, starts = pair.run(tree)
+    assert 0.96 * promised < run < promised == pytest.approx(8.35, abs=0.01)
+    known = best_tree(model_table(KnownModel(pair, starts), 768, 18, 31), 768)
+    assert pair.run(known)[0] < 1.01 * promised
+    # An easier text does: with 0.86 for the first child the same size promises what was measured.
+    easier = mean * (1 - 0.86) / (1 - mean[0])
+    easier[0] = 0.86
+    table = plan_table(
+        AcceptanceVector("sequoia", easier), max_budget=768, max_depth=18, max_branch=31
+    )
+    assert table.expected_tokens[768].max() == pytest.approx(11.3, abs=0.05)
 
 
 def test_where_nothing_depends_on_what_came_before_the_planner_is_the_positional_one():
