@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from bursts import KnownModel, TwoStates
 
 from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
@@ -24,6 +23,7 @@ from sequoia_core.plan.plan import load_plan
 from sequoia_core.plan.replay import replay, replay_everywhere, step_starts
 from sequoia_core.tree.families import chain, k_ary
 from sequoia_core.tree.token_tree import TokenTree
+from tools.two_states import PAIRS, TwoStates, best_tree, known_tree
 
 BENT = HardwareProfile(
     "test",
@@ -139,14 +139,9 @@ def test_a_settled_model_counts_at_the_steps_of_its_own_tree():
     assert model.starts.followed[0] == steps
 
 
-def best_tree(table, budget: int) -> TokenTree:
-    return table.tree(budget, int(table.expected_tokens[budget].argmax()))
-
-
 STEADY = TwoStates([0.7, 0.12, 0.06, 0.03], [0.7, 0.12, 0.06, 0.03], 0.9)
-# Easy and hard stretches of ten and of thirty tokens; correlation of first children 0.36 and 0.42.
-BURSTY = TwoStates([0.95, 0.03, 0.01, 0.0], [0.3, 0.21, 0.15, 0.1], 0.9)
-SLOW = TwoStates([0.95, 0.03, 0.01, 0.0], [0.3, 0.21, 0.15, 0.1], 0.97)
+# Easy and hard stretches of ten and of 33 tokens; correlation of first children 0.36 and 0.42.
+_, BURSTY, SLOW = PAIRS
 
 
 @pytest.mark.parametrize("pair", [STEADY, BURSTY, SLOW], ids=["steady", "bursty", "slow"])
@@ -172,7 +167,7 @@ def test_on_bursty_texts_the_planner_gains_what_knowing_the_parameters_would(pai
     }
     trees = {name: best_tree(table, 64) for name, table in tables.items()}
     tokens = {name: pair.run(tree)[0] for name, tree in trees.items()}
-    known = best_tree(model_table(KnownModel(pair, pair.run(trees["empirical"])[1]), 64, 24, 4), 64)
+    known = known_tree(pair, trees["empirical"], 24)
     possible = pair.run(known)[0] / tokens["positional"] - 1
     assert possible > 0.04
     assert tokens["empirical"] / tokens["positional"] - 1 > 0.7 * possible
@@ -194,10 +189,9 @@ def test_bursts_do_not_explain_the_tokens_that_the_paper_measured_beyond_its_own
     pair = TwoStates(easy.tolist(), (2 * mean - easy).tolist(), stay)
     table = plan_table(vector, max_budget=768, max_depth=18, max_branch=31)
     tree, promised = best_tree(table, 768), float(table.expected_tokens[768].max())
-    run, starts = pair.run(tree)
+    run, _ = pair.run(tree)
     assert 0.96 * promised < run < promised == pytest.approx(8.35, abs=0.01)
-    known = best_tree(model_table(KnownModel(pair, starts), 768, 18, 31), 768)
-    assert pair.run(known)[0] < 1.01 * promised
+    assert pair.run(known_tree(pair, tree, 18))[0] < 1.01 * promised
     # An easier text does: with 0.86 for the first child the same size promises what was measured.
     easier = mean * (1 - 0.86) / (1 - mean[0])
     easier[0] = 0.86
