@@ -159,6 +159,8 @@ def settle(acceptance: AcceptanceVector, choose: Callable[[PathModel], TokenTree
     again, until the tree stays or `ROUNDS` are over. Raises as `path_model`.
     """
     model = path_model(acceptance)
+    if np.isinf(model.strength):
+        return model
     tree = choose(model)
     for _ in range(ROUNDS):
         model = model_at(acceptance, tree)
