@@ -1,6 +1,6 @@
 """How far to trust rare runs of ranks: the strength of shrinkage, judged on texts held out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -37,84 +37,48 @@ def held_out_scores(
     itself is taken off the totals. Frequencies of single ranks start from one outcome spread
     evenly, so that what was never seen has some chance.
     """
-    texts = _Texts(paths)
-    levels = texts.levels(order)
+    text = np.repeat(np.arange(len(paths.sequences)), [len(s) for s in paths.sequences])
+    ranks = np.concatenate(paths.sequences).astype(np.int64)
+    outcomes = paths.width + 1
+    levels = _levels(ranks, text, outcomes, order)
     scores = []
     for strength in strengths:
         held_out = np.zeros(len(paths.sequences))
-        chances = texts.chances(levels, strength)
-        next(chances)
-        for (places, *_), after in zip(levels[1:], chances, strict=True):
-            np.add.at(held_out, texts.text[places], np.log(after[places]))
+        places, hits, seen = levels[0]
+        chances = (hits + 1 / outcomes) / (seen + 1)
+        for places, hits, seen in levels[1:]:
+            weight = seen / (seen + strength) if np.isfinite(strength) else np.zeros(len(seen))
+            own = hits / np.maximum(seen, 1)
+            chances = chances.copy()
+            chances[places] = weight * own + (1 - weight) * chances[places]
+            np.add.at(held_out, text[places], np.log(chances[places]))
         scores.append(held_out)
     return scores
 
 
-def choose_start_strength(paths: PathStatistics, starts: np.ndarray, strength: float) -> float:
-    """How far to trust counts from where steps start alone, against those from everywhere.
+def _levels(
+    ranks: np.ndarray, text: np.ndarray, outcomes: int, order: int
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For contexts of 0, 1, .. ranks: where there is one, and what other texts say there.
 
-    starts: positions in the joined texts. strength: what the counts from everywhere are shrunk
-    with. The one of `STRENGTHS` under which the walks from each text's starts are likeliest given
-    the other texts; infinite where there is one text only or nothing beats that.
+    Each entry: places [m], positions that so many ranks stand before; hits [m], how often other
+    texts have the position's own outcome after the same ranks; seen [m], how often the ranks.
     """
-    if len(paths.sequences) < 2:
-        return float(np.inf)
-    texts = _Texts(paths)
-    chances = texts.chances(texts.levels(ORDER), strength)
-    scores = np.zeros(len(STRENGTHS))
-    for prior, (places, hits, seen) in zip(chances, texts.levels(ORDER, starts), strict=False):
-        for index, own in enumerate(STRENGTHS):
-            scores[index] += np.log(_blended(prior[places], hits, seen, own)).sum()
-    return max(zip(scores.tolist(), STRENGTHS, strict=True))[1]
-
-
-# Places that some ranks stand before, and what other texts say there: how often they have the
-# place's own outcome after the same ranks, and how often the ranks.
-Counts = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-class _Texts:
-    """Rank sequences end to end, with the text that each position belongs to."""
-
-    def __init__(self, paths: PathStatistics):
-        lengths = [len(ranks) for ranks in paths.sequences]
-        self.text = np.repeat(np.arange(len(lengths)), lengths)
-        self._outcomes = paths.width + 1
-        self._ranks = np.concatenate(paths.sequences).astype(np.int64)
-
-    def levels(self, order: int, starts: np.ndarray | None = None) -> list[Counts]:
-        """For 0, 1, .. `order` ranks from anywhere, or from the positions `starts` alone."""
-        ranks, text = self._ranks, self.text
-        places = np.arange(len(ranks)) if starts is None else starts
-        contexts, levels = np.zeros(len(places), dtype=np.int64), []
-        for length in range(order + 1):
-            if length:
-                more = ranks[places] >= 0
-                more &= np.append(text[1:], -1)[places] == text[places]
-                places, contexts = places[more] + 1, contexts[more]
-                if not len(places):
-                    break
-                keys = contexts * self._outcomes + ranks[places - 1]
-                contexts = np.unique(keys, return_inverse=True)[1]
-            whole = contexts * self._outcomes + ranks[places] + 1
-            own = text[places]
-            levels.append((places, _of_others(whole, own), _of_others(contexts, own)))
-        return levels
-
-    def chances(self, levels: list[Counts], strength: float) -> Iterator[np.ndarray]:
-        """For contexts of at most 0, 1, .. ranks: the chance of every position's own outcome."""
-        _, hits, seen = levels[0]
-        chances = (hits + 1 / self._outcomes) / (seen + 1)
-        yield chances
-        for places, hits, seen in levels[1:]:
-            chances = chances.copy()
-            chances[places] = _blended(chances[places], hits, seen, strength)
-            yield chances
-
-
-def _blended(prior: np.ndarray, hits: np.ndarray, seen: np.ndarray, strength: float) -> np.ndarray:
-    """Frequencies, with `prior` as if it had been observed `strength` times."""
-    return (hits + strength * prior) / (seen + strength) if np.isfinite(strength) else prior
+    places, contexts = np.arange(len(ranks)), np.zeros(len(ranks), dtype=np.int64)
+    levels = []
+    for length in range(order + 1):
+        if length:
+            before = places - length
+            same = (before >= 0) & (text[before] == text[places])
+            same &= ranks[before] >= 0
+            places, contexts = places[same], contexts[same]
+            if not len(places):
+                break
+            keys = contexts * outcomes + ranks[places - length]
+            contexts = np.unique(keys, return_inverse=True)[1]
+        whole = contexts * outcomes + ranks[places] + 1
+        levels.append((places, _of_others(whole, text[places]), _of_others(contexts, text[places])))
+    return levels
 
 
 def _of_others(keys: np.ndarray, text: np.ndarray) -> np.ndarray:
