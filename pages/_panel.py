@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from pages._charts import tokens_per_step
 from pages._controls import Controls
 from pages._generate import RunView
-from pages._plan import PlannedTree
+from pages._planned_tree import PlannedTree
+from pages._run_charts import tokens_per_step
 from pages._sliders import PLANNED, RUN
 from pages._state import server, touch
 from pages._text import LEGEND, run_html, time_split_html

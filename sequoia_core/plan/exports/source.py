@@ -1,6 +1,7 @@
 """From files to a request: the plan or growmap, and the inputs that the plan names."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,17 +46,22 @@ def plan_request(
     if needs_inputs:
         _check_found(vector, "acceptance", plan.acceptance)
         _check_found(profile, "hardware", plan.hardware)
-    planned_with = None
-    if not acceptance and (counterpart := vector_by_rule(vector, rules)):
-        vector, planned_with = counterpart, vector
-    return Request(
+    request = Request(
         tree=plan.tree,
         acceptance=vector,
-        planned_with=planned_with,
         hardware=profile,
         batch_size=plan.batch_size if batch_size is None else batch_size,
         **options,
     )
+    return request if acceptance else with_vector_of(rules, request)
+
+
+def with_vector_of(rules: Sequence[str], request: Request) -> Request:
+    """The request with the bundled vector of the engine's rule, where there is one to put in."""
+    other = vector_by_rule(request.acceptance, rules)
+    if other is None:
+        return request
+    return replace(request, acceptance=other, planned_with=request.acceptance)
 
 
 def vector_by_rule(
