@@ -13,6 +13,7 @@ from sequoia_core.errors import FileFormatError
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.exports.registry import ENGINES, make_export
 from sequoia_core.plan.exports.request import Request
+from sequoia_core.plan.exports.source import with_vector_of
 from sequoia_core.plan.exports.tree_files import growmap_content
 from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.optimizer import judge_tree, make_plan
@@ -214,6 +215,10 @@ def test_every_launch_line_is_the_core_s(to):
     app.text_input(key="export_target").set_value("org/large").run()
     plan = make_plan(VECTOR, PROFILE)
     request = Request(tree=plan.tree, acceptance=VECTOR, hardware=PROFILE, target_model="org/large")
+    # The bundled vector of the engine's own rule takes the place of the plan's, in words.
+    request = with_vector_of(("topk",), request)
+    assert f"Planned from '{VECTOR.name}-topk'" in app.code[0].value
+    assert not any("for the rule" in warning.value for warning in app.warning)
     assert app.code[0].value == make_export(to, request).text[:4000].rstrip("\n")
 
 
