@@ -7,8 +7,9 @@ import streamlit as st
 from pages._plan_controls import Planned
 from pages._sliders import LINK
 from sequoia_core.errors import SequoiaError
-from sequoia_core.plan.exports.registry import ENGINES, EXPORTS, make_export
+from sequoia_core.plan.exports.registry import ENGINES, EXPORTS, accepted_rules, make_export
 from sequoia_core.plan.exports.request import Export, Request
+from sequoia_core.plan.exports.source import with_vector_of
 
 PLAN = "plan"
 # Made when they are asked for: their size grows with the square of the tree, or they take a while.
@@ -86,6 +87,7 @@ def _export(planned: Planned, to: str) -> None:
         batch_size=plan.batch_size,
         **names,
     )
+    request = with_vector_of(accepted_rules(to, request.draft_sampling), request)
     if to in ON_DEMAND:
         _on_demand(to, request)
         return

@@ -9,7 +9,7 @@ from pages._state import server, session_id, touch
 from pages._worker import FAILED, QUEUED, STOPPED, Job
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import SequoiaError
-from sequoia_core.plan.empirical import path_model
+from sequoia_core.plan.empirical import model_at
 from sequoia_core.plan.expected import expected_tokens
 from sequoia_core.plan.replay import replay
 from sequoia_core.tree.families import chain
@@ -55,7 +55,7 @@ def _known(planned: Planned) -> list[tuple[str, str, str]]:
     widest = int(plan.tree.child_counts.max())
     if vector.paths is None or widest > vector.paths.width:
         return rows
-    paths = path_model(vector).expected_tokens(plan.tree)
+    paths = model_at(vector, plan.tree).expected_tokens(plan.tree)
     rows.append(_row("predicted, path model", paths, None, planned))
     texts = replay(plan.tree, vector.paths)
     error = texts.standard_error

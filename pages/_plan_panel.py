@@ -9,7 +9,7 @@ from pages._plan_controls import Planned
 from pages._speedup_map import speedup_map
 from pages._tree_view import planned as planned_view
 from pages._tree_view import tree_view
-from sequoia_core.plan.empirical import path_model
+from sequoia_core.plan.empirical import model_at
 from sequoia_core.plan.expected import path_values
 from sequoia_core.plan.optimizer import EMPIRICAL, judge_tree, make_plan
 from sequoia_core.plan.plan import Plan
@@ -88,7 +88,7 @@ def _strong(words: str) -> str:
 def _tree(planned: Planned) -> None:
     plan = planned.plan
     reach = (
-        path_model(planned.acceptance).path_values(plan.tree)
+        model_at(planned.acceptance, plan.tree).path_values(plan.tree)
         if plan.family == EMPIRICAL
         else path_values(plan.tree, planned.acceptance)
     )

@@ -15,6 +15,7 @@ from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.counters.registry import read_counters
 from sequoia_core.plan.exports.registry import ENGINES, make_export
 from sequoia_core.plan.exports.request import Request
+from sequoia_core.plan.exports.source import with_vector_of
 from sequoia_core.plan.exports.tree_files import growmap_content
 from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.optimizer import judge_tree, make_plan
@@ -227,9 +228,12 @@ def test_every_launch_line_is_the_core_s(to):
     app.text_input(key="export_target").set_value("org/large").run()
     plan = make_plan(VECTOR, PROFILE)
     request = Request(tree=plan.tree, acceptance=VECTOR, hardware=PROFILE, target_model="org/large")
-    export = make_export(to, request)
+    # The bundled vector of the engine's own rule takes the place of the plan's, in words.
+    export = make_export(to, with_vector_of(("topk",), request))
     assert app.code[0].value == export.fields["shell"]
     assert app.code[1].value == export.text.rstrip("\n")
+    assert f"Planned from '{VECTOR.name}-topk'" in export.text
+    assert not any("for the rule" in warning.value for warning in app.warning)
 
 
 def test_tree_files_are_offered_and_an_unfit_tree_is_refused_in_words():

@@ -1,5 +1,6 @@
 """Which tree is fastest on this hardware: the whole grid of budgets and depths, and its rivals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,11 +9,11 @@ from sequoia_core.errors import InputError
 from sequoia_core.files import check_integer
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.cost import CostModel
-from sequoia_core.plan.empirical import empirical_table, path_model
+from sequoia_core.plan.empirical import empirical_table, model_at, path_model
 from sequoia_core.plan.expected import expected_tokens, gradient, plan_table
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.plan import Optimum, Plan, SpeedupGrid
-from sequoia_core.plan.replay import replay_everywhere
+from sequoia_core.plan.replay import replay
 from sequoia_core.plan.rivals import RIVALS, Members, rival_members, shape_name
 from sequoia_core.plan.table import PlanTable
 from sequoia_core.plan.verdict import EMPIRICAL, FamilyBest, Verdict
@@ -48,11 +49,16 @@ class Limits:
     def table(self, acceptance: AcceptanceVector) -> PlanTable:
         return plan_table(acceptance, **self._named)
 
-    def tables(self, acceptance: AcceptanceVector) -> dict[str, PlanTable]:
-        """The best trees of each planner that the vector has the statistics for."""
+    def tables(
+        self, acceptance: AcceptanceVector, pick: Callable[[PlanTable], tuple[int, int]]
+    ) -> dict[str, PlanTable]:
+        """The best trees of each planner that the vector has the statistics for.
+
+        pick: the (n, d) that is wanted of a table, on whose tree the path model settles.
+        """
         tables = {SEQUOIA: self.table(acceptance)}
         if acceptance.paths is not None:
-            tables[EMPIRICAL] = empirical_table(acceptance, **self._named)
+            tables[EMPIRICAL] = empirical_table(acceptance, **self._named, pick=pick)
         return tables
 
     def rivals(self, acceptance: AcceptanceVector) -> dict[str, Members]:
@@ -91,9 +97,12 @@ def make_plan(
     cost = _cost(hardware, batch_size)
     if family == EMPIRICAL:
         path_model(acceptance)  # refuses a vector without path statistics
-    field = _Field.of(acceptance, cost, limits)
+    wishes = (budget, depth) if family == EMPIRICAL else (None, None)
+    field = _Field.of(acceptance, cost, limits, wishes)
     if family in field.tables:
-        tree = _table_tree(field.tables[family], field.grids[family], budget, depth)
+        tree = field.tables[family].tree(
+            *_cell(field.tables[family], field.grids[family], budget, depth)
+        )
     else:
         tree = _rival_tree(field.rivals.get(family), cost, family, budget, depth)
     return _plan(acceptance, cost, family, tree, field)
@@ -131,8 +140,16 @@ class _Field:
     bests: tuple[FamilyBest, ...]
 
     @classmethod
-    def of(cls, acceptance: AcceptanceVector, cost: CostModel, limits: Limits) -> "_Field":
-        tables, rivals = limits.tables(acceptance), limits.rivals(acceptance)
+    def of(
+        cls,
+        acceptance: AcceptanceVector,
+        cost: CostModel,
+        limits: Limits,
+        wishes: tuple[int | None, int | None] = (None, None),
+    ) -> "_Field":
+        """wishes: budget and depth of the tree whose steps the path model settles on."""
+        tables = limits.tables(acceptance, lambda t: _cell(t, speedup_grid(t, cost), *wishes))
+        rivals = limits.rivals(acceptance)
         grids = {name: speedup_grid(table, cost) for name, table in tables.items()}
         planned = [_table_best(name, table, grids[name]) for name, table in tables.items()]
         return cls(tables, grids, rivals, (*planned, *_rival_bests(rivals, cost)))
@@ -162,17 +179,17 @@ def speedup_grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
     return SpeedupGrid(expected, cost.speedup(expected, seconds))
 
 
-def _table_tree(
+def _cell(
     table: PlanTable, grid: SpeedupGrid, budget: int | None, depth: int | None
-) -> TokenTree:
-    """The fastest tree of the grid's part that the wishes leave; first of equals, so smallest."""
+) -> tuple[int, int]:
+    """The fastest (n, d) of the grid's part that the wishes leave; first of equals, so smallest."""
     if budget is not None and depth is not None:
-        return table.tree(budget, depth)
+        return budget, depth
     part = np.where(table.feasible, grid.speedup, -np.inf)
     rows = slice(None) if budget is None else slice(budget, budget + 1)
     columns = slice(None) if depth is None else slice(depth, depth + 1)
     row, column = np.unravel_index(part[rows, columns].argmax(), part[rows, columns].shape)
-    return table.tree(int(row) + (budget or 0), int(column) + (depth or 0))
+    return int(row) + (budget or 0), int(column) + (depth or 0)
 
 
 def _rival_tree(
@@ -269,7 +286,7 @@ def _plan(
     shown = family if family in field.grids else SEQUOIA
     by_paths = family == EMPIRICAL
     expected = (
-        path_model(acceptance).expected_tokens(tree)
+        model_at(acceptance, tree).expected_tokens(tree)
         if by_paths
         else expected_tokens(tree, acceptance)
     )
@@ -329,4 +346,4 @@ def _relative_gradient(tree: TokenTree, acceptance: AcceptanceVector) -> np.ndar
 
 def _path_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | None:
     """Standard error of the expected tokens, from how the tree fares from text to text."""
-    return replay_everywhere(tree, acceptance.paths).standard_error
+    return replay(tree, acceptance.paths).standard_error
