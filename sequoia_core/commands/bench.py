@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import transformers
 
+from sequoia_core.assets import asset
 from sequoia_core.commands._methods import Planned, add_planning_arguments, planned_method
 from sequoia_core.commands._models import (
     Say,
@@ -22,11 +23,13 @@ from sequoia_core.commands._models import (
 )
 from sequoia_core.commands.calibrate import read_prompts
 from sequoia_core.decode.engine import GenerationSettings
+from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.methods import NAMES
+from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, tagged, write_json
-from sequoia_core.measure.benchmark import BASELINE, Method, benchmark
+from sequoia_core.measure.benchmark import BASELINE, Method, Prediction, benchmark
 from sequoia_core.measure.methods import (
     engine_method,
     hf_assisted,
@@ -34,8 +37,12 @@ from sequoia_core.measure.methods import (
     tuned_assistant_tokens,
 )
 from sequoia_core.measure.profiler import device_name
+from sequoia_core.plan.hardware import load_hardware
+from sequoia_core.plan.presets import bundled_hardware
 
 METHODS = (*NAMES, "hf-generate", "hf-assisted")
+# Openings that no bundled acceptance vector was calibrated on: ten to judge, three to tune with.
+PROMPT_FILE = "bench_prompts.jsonl"
 PROMPTS = 10
 
 
@@ -47,6 +54,8 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     add_planning_arguments(parser)
     add_sampling_arguments(parser)
+    # None: the bundled profile of the dtype that is measured in.
+    parser.set_defaults(hardware=None)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", help="also write the result to this file")
     return parser
@@ -58,7 +67,8 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         check_writable(arguments.out)
     names = _names(arguments.methods)
     settings = sampling_settings(arguments)
-    prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
+    prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
+    arguments.dtype, arguments.hardware = _dtype_and_hardware(arguments)
     plans = {name: planned_method(name, arguments, progress) for name in names if name in NAMES}
     pair = load_named_pair(arguments, progress)
     # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
@@ -67,7 +77,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         methods,
         prompts[:PROMPTS],
         repeats=arguments.repeats,
-        predicted={name: planned.predicted_speedup for name, planned in plans.items()},
+        predicted={name: _prediction(planned) for name, planned in plans.items()},
         progress=by_fraction(progress),
     )
     result = tagged("benchmark", _content(arguments, pair, plans, rows))
@@ -82,6 +92,25 @@ def _names(text: str) -> list[str]:
     if unknown:
         raise InputError(f"There is no method '{unknown[0]}'; choose from {', '.join(METHODS)}.")
     return list(dict.fromkeys([BASELINE, *names]))
+
+
+def _dtype_and_hardware(arguments: Namespace) -> tuple[str, str]:
+    """What to measure in and to plan with; `auto` is settled by a profile that is named, else it
+    is the dtype in which plain decoding is fastest: nothing is compared with less than the best.
+    """
+    dtype, named = arguments.dtype, arguments.hardware
+    if dtype == "auto" and resolve_device(arguments.device).type == "cpu":
+        here = native_dtypes()
+        profiled = load_hardware(named).dtype if named else ""
+        dtype = profiled if profiled in here else here[-1]
+    return dtype, named or bundled_hardware(dtype)
+
+
+def _prediction(planned: Planned) -> Prediction | None:
+    """The plan's, where it speaks of this method."""
+    if planned.predicted_speedup is None:
+        return None
+    return Prediction(planned.predicted_speedup, planned.plan.expected_tokens)
 
 
 def _methods(
@@ -146,14 +175,22 @@ def describe(result: dict[str, Any]) -> str:
         f"temperature {result['temperature']}, {result['repeats']} repeats; "
         f"{json.dumps(result['versions'])}",
         "",
-        "| method | tokens/s | tokens per step | speedup (lowest to highest) | predicted |",
+        "| method | tokens/s | speedup (lowest to highest) | of decoding alone, predicted "
+        "| tokens per step, predicted |",
         "|---|---|---|---|---|",
     ]
     for row in result["rows"]:
-        predicted = row["predicted_speedup"]
+        decode = _beside(row["decode_speedup"], row["predicted_speedup"])
+        steps = _beside(row["tokens_per_step"], row["predicted_tokens_per_step"])
         lines.append(
-            f"| {row['method']} | {row['tokens_per_second']:.1f} | {row['tokens_per_step']:.2f} | "
+            f"| {row['method']} | {row['tokens_per_second']:.1f} | "
             f"{row['speedup']:.2f} ({row['speedup_low']:.2f} to {row['speedup_high']:.2f}) | "
-            f"{'' if predicted is None else f'{predicted:.2f}'} |"
+            f"{decode} | {steps} |"
         )
     return "\n".join(lines)
+
+
+def _beside(measured: float | None, predicted: float | None) -> str:
+    """What was measured, and what was predicted where something was."""
+    figures = [f"{figure:.2f}" for figure in (measured, predicted) if figure is not None]
+    return ", ".join(figures)

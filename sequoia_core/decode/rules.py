@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sequoia_core.decode.randomness import Randomness
-from sequoia_core.decode.sampling import draft_distribution
+from sequoia_core.decode.sampling import draft_distribution, most_probable
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.verification import Verdict, verify_drawn, verify_sample
 
@@ -41,7 +41,7 @@ class Rule:
         [rows, vocab]; where the draws are foreseen nothing needs it, and it is the logits.
         """
         if self.foresees(settings):
-            return logits.topk(count, dim=-1).indices, logits
+            return most_probable(logits, count), logits
         probs = draft_distribution(logits, settings.temperature, settings.top_p)
         return self.sample(probs, count, random), probs
 

@@ -50,8 +50,11 @@ def without(draft_probs: Tensor, tried: Sequence[int]) -> Tensor:
     """
     index = torch.as_tensor(tried, device=draft_probs.device)
     rest = draft_probs.index_fill(0, index, 0.0)
+    mass = rest.sum()
+    if not rest.is_cuda and mass > 0:
+        return rest.div_(mass)
     others = torch.ones_like(rest).index_fill_(0, index, 0.0)
-    rest = torch.where(rest.sum() > 0, rest, others)
+    rest = torch.where(mass > 0, rest, others)
     return rest / rest.sum()
 
 

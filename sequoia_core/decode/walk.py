@@ -43,7 +43,8 @@ def walk_tree(
 
 def _walk_greedily(plan: TreePlan, token_ids: list[int], target_logits: Tensor) -> Walk:
     """Temperature 0, where all rules are one: go to the child that is the target's choice."""
-    best = target_logits.argmax(-1).tolist()
+    # In float32, which a CPU searches several times as fast as bfloat16.
+    best = target_logits.float().argmax(-1).tolist()
     node, accepted = 0, []
     while True:
         children = plan.tree.children(node)

@@ -1,5 +1,6 @@
 """The decoding methods a benchmark compares, each as a function of a prompt."""
 
+import time
 from contextlib import contextmanager
 
 import torch
@@ -20,11 +21,14 @@ def engine_method(pair: ModelPair, settings: GenerationSettings, method: methods
     engine = Engine(pair)
 
     def run(prompt: str) -> Outcome:
-        def decode() -> tuple[int, int]:
+        def decode() -> tuple[int, int, float]:
+            started = time.perf_counter()
             generation = engine.run(prompt, settings, method, trace=False)
+            before = time.perf_counter() - started
             for _ in generation:
                 pass
-            return len(generation.token_ids), generation.steps
+            before += generation.prefill_seconds
+            return len(generation.token_ids), generation.steps, before
 
         return timed(decode)
 
@@ -81,14 +85,14 @@ def _generate(pair: ModelPair, settings: GenerationSettings, extra: dict) -> Met
         }
 
     def run(prompt: str) -> Outcome:
-        def decode() -> tuple[int, int]:
+        def decode() -> tuple[int, int, None]:
             ids = torch.tensor([pair.encode(prompt)], device=pair.device)
             with torch.inference_mode(), _counted(pair.target.model) as passes:
                 output = pair.target.model.generate(
                     ids, attention_mask=torch.ones_like(ids), **options, **extra
                 )
             now(pair.device)
-            return output.shape[1] - ids.shape[1], len(passes)
+            return output.shape[1] - ids.shape[1], len(passes), None
 
         torch.manual_seed(settings.seed)
         return timed(decode)

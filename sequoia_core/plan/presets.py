@@ -2,6 +2,7 @@
 
 from sequoia_core.assets import preset_names
 from sequoia_core.plan.acceptance import FOLDER
+from sequoia_core.plan.hardware import list_hardware_presets
 
 BUNDLED_ACCEPTANCE = {0.0: "bundled-t0", 0.6: "bundled-t0.6", 1.0: "bundled-t1.0"}
 DEFAULT_HARDWARE = "cpu-2-cores"
@@ -18,3 +19,9 @@ def bundled_acceptance(temperature: float, rule: str = "sequoia") -> str:
     nearest = min(BUNDLED_ACCEPTANCE, key=lambda known: (abs(known - temperature), -known))
     name = BUNDLED_ACCEPTANCE[nearest]
     return f"{name}-{rule}" if f"{name}-{rule}" in preset_names(FOLDER) else name
+
+
+def bundled_hardware(dtype: str) -> str:
+    """The preset measured in this dtype; the default one where there is none."""
+    name = f"{DEFAULT_HARDWARE}-{dtype}"
+    return name if name in list_hardware_presets() else DEFAULT_HARDWARE
