@@ -1,5 +1,7 @@
 """What is planned for a method agrees with what the engine runs under its name."""
 
+from itertools import pairwise
+
 import pytest
 
 from sequoia_core.decode.methods import GROWN_RULES, RULES, named_method
@@ -36,7 +38,7 @@ def test_every_method_gets_a_tree_of_its_family_that_the_engine_takes(name):
 
 def _widths(tree):
     sizes = tree.level_sizes
-    return [below // above for above, below in zip(sizes[:-1], sizes[1:], strict=True)]
+    return [below // above for above, below in pairwise(sizes)]
 
 
 def test_vectors_fit_by_their_rule_and_at_temperature_zero_always():
@@ -48,7 +50,7 @@ def test_vectors_fit_by_their_rule_and_at_temperature_zero_always():
 
 def test_nothing_is_planned_for_plain_decoding_or_a_stranger():
     for name in (PLAIN, "medusa"):
-        with pytest.raises(InputError, match="Trees are planned for sequoia, .*not for"):
+        with pytest.raises(InputError, match=r"Trees are planned for sequoia, .*not for"):
             plan_for(name, load_acceptance("bundled-t0"), PROFILE)
 
 
