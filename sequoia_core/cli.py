@@ -20,6 +20,7 @@ COMMANDS = {
     "export": "take a plan to other tools and serving engines",
     "import-growmap": "convert a .pt growmap of the reference implementation to JSON",
     "profile": "measure this machine's seconds by token count",
+    "model-hardware": "model a GPU that you do not have, for a pair",
     "bench": "measure every method side by side",
 }
 
