@@ -180,7 +180,7 @@ def test_unreadable_configurations_are_named(tmp_path) -> None:
         load_shape(path)
     with pytest.raises(InputError, match="'gpt-9'; bundled are: llama-2-13b"):
         load_shape("gpt-9")
-    with pytest.raises(InputError, match="config.json is called ''"):
+    with pytest.raises(InputError, match=r"config.json is called ''"):
         load_shape("")
 
 

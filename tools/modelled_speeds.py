@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from sequoia_core.plan.gpu import (
-    CASES,
     GIB,
     GIGA,
     TERA,
@@ -235,12 +234,16 @@ def ratio_section() -> str:
 def efficiency_section() -> str:
     """The assumed parts, their range and where both are from."""
     head = ["part", ">typical", ">best", ">worst", "of what", "source"]
-    lines = [
-        [name, *(f"{entry[case]:g}" for case in ("typical", "best", "worst")), entry["unit"]]
-        + [entry["source"]]
-        for name, entry in efficiency_sources().items()
-    ]
+    lines = []
+    for name, entry in efficiency_sources().items():
+        values = [_part(name, entry[case]) for case in ("typical", "best", "worst")]
+        lines.append([name, *values, entry["unit"], entry["source"]])
     return table(head, lines)
+
+
+def _part(name: str, value: float) -> str:
+    """A fraction, or microseconds where the part is a time."""
+    return f"{value * 1e6:g} µs" if name.endswith("_seconds") else f"{value:g}"
 
 
 def gpu_section() -> str:

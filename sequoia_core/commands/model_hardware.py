@@ -6,11 +6,13 @@ from typing import Any
 
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, write_json
+from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.gpu import GIGA, Gpu, load_gpu, typed_in_gpu
 from sequoia_core.plan.hardware import hardware_from_dict, interpolate
 from sequoia_core.plan.knee import knee
 from sequoia_core.plan.model_shape import DTYPE_BYTES, ModelShape, load_shape
 from sequoia_core.plan.modelled import CONTEXT, model_profile
+from sequoia_core.plan.modelled_plan import plan_range
 from sequoia_core.plan.roofline import LAUNCHES
 
 SHOWN = (1, 4, 16, 64, 128, 256, 512, 1024)
@@ -33,6 +35,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--context", type=int, default=CONTEXT, help="tokens before the pass")
     parser.add_argument("--launch", default=LAUNCHES[0], help=f"one of: {', '.join(LAUNCHES)}")
     parser.add_argument("--offload", action="store_true", help="the target's layers on the host")
+    parser.add_argument("--acceptance", help="also plan: an acceptance preset or file")
     parser.add_argument("--out", help="also write the profile to this file")
     return parser
 
@@ -43,7 +46,7 @@ def run(arguments: Namespace, progress: Callable[[str], None]) -> dict[str, Any]
         check_writable(arguments.out)
     target = _shape(arguments.target, arguments.target_bits, arguments.dtype)
     draft = _shape(arguments.draft, arguments.draft_bits, arguments.dtype)
-    result = model_profile(
+    modelled = model_profile(
         _gpu(arguments, target),
         target,
         draft,
@@ -51,7 +54,10 @@ def run(arguments: Namespace, progress: Callable[[str], None]) -> dict[str, Any]
         context_length=arguments.context,
         launch=arguments.launch,
         offload=arguments.offload,
-    ).to_dict()
+    )
+    result = modelled.to_dict()
+    if arguments.acceptance:
+        result["plan"] = plan_range(modelled, load_acceptance(arguments.acceptance)).to_dict()
     if arguments.out:
         write_json(arguments.out, result)
         progress(f"wrote {arguments.out}")
@@ -96,9 +102,22 @@ def describe(result: dict[str, Any]) -> str:
             f"target: {extra['target_limits']}; {knee(profile).words}",
             f"draft: {extra['draft_limits']}",
             f"beside the passes: {result['overhead_seconds'] * 1e3:.2f} ms a step",
+            *_plan_lines(result),
             result["basis"],
         ]
     )
+
+
+def _plan_lines(result: dict[str, Any]) -> list[str]:
+    """The verdict, and how far the assumptions can move the planned tree's speedup."""
+    if "plan" not in result:
+        return []
+    plan = result["plan"]
+    return [
+        plan["verdict"]["words"],
+        f"with every assumption anywhere in its range this tree of {plan['budget']} gives "
+        f"{plan['speedup_low']:.2f} to {plan['speedup_high']:.2f} times plain decoding",
+    ]
 
 
 def _curve_lines(result: dict[str, Any], model: str) -> list[str]:

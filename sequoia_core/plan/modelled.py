@@ -13,6 +13,17 @@ TYPICAL = "typical"
 # Sizes whose seconds are put into words: one token, a small tree, a large one.
 SHOWN = (1, 16, 64, 256)
 DRAFT_SHOWN = (1, 16)
+WORDS = {
+    "memory": "share of the bandwidth",
+    "quantised_memory": "the same for quantised weights",
+    "compute": "share of the FLOP/s",
+    "link": "share of the link",
+    "layer_seconds": "a layer beside its work",
+    "compiled_layer_seconds": "a layer beside its work",
+    "host_layer_seconds": "a layer's launch",
+    "draw_seconds": "sampling of a draft pass",
+    "step_seconds": "the rest of a step",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,13 @@ def model_profile(
     )
 
 
+def profile_with(modelled: Modelled, reached: Efficiency) -> HardwareProfile:
+    """The same pair on the same GPU under other assumptions; without a basis."""
+    machine = replace(modelled.machine, efficiency=reached)
+    context_length = modelled.profile.context_length
+    return _profile(modelled.target, modelled.draft, machine, context_length)
+
+
 def _default_dtype(gpu: Gpu, target: ModelShape) -> str:
     return target.dtype if target.dtype in gpu.flops else next(iter(gpu.flops))
 
@@ -142,7 +160,7 @@ def _basis(
     parts = [
         "Roofline, nothing measured.",
         f"{_figures(machine)} {_shape_words(target)} {_shape_words(draft)}",
-        f"Assumed, with the range taken: {_assumed(machine)}.",
+        f"Assumed, with the range taken: {_assumed(target, draft, machine)}.",
         f"All at once at their best and worst: target {_intervals(profiles, 'target', SHOWN)}; "
         f"draft {_intervals(profiles, 'draft', DRAFT_SHOWN)}.",
     ]
@@ -175,26 +193,35 @@ def _shape_words(shape: ModelShape) -> str:
     )
 
 
-def _assumed(machine: Machine) -> str:
-    """Only what this machine's times depend on."""
-    names = ["memory", "quantised_memory", "compute"]
-    if machine.offload:
-        names.append("link")
+def relevant_parts(target: ModelShape, draft: ModelShape, machine: Machine) -> list[str]:
+    """The assumed parts that the pair's seconds on this machine depend on."""
+    fused = machine.launch == "compiled"
+    parts = {
+        "memory": True,
+        "quantised_memory": target.quantised or draft.quantised,
+        "compute": True,
+        "link": machine.offload,
+        "layer_seconds": not fused,
+        "compiled_layer_seconds": fused,
+        "host_layer_seconds": machine.launch == "eager",
+        "draw_seconds": True,
+        "step_seconds": True,
+    }
+    return [part for part, matters in parts.items() if matters]
+
+
+def _assumed(target: ModelShape, draft: ModelShape, machine: Machine) -> str:
+    """Each part that matters, its range in brackets."""
     ends = [efficiency(case) for case in CASES]
-    parts = [f"{name.replace('_', ' ')} {_span(name, ends, 1, '')}" for name in names]
-    layer = "compiled_layer_seconds" if machine.launch == "compiled" else "layer_seconds"
-    parts.append(f"a layer beside its work {_span(layer, ends, 1e6, ' µs')}")
-    if machine.launch == "eager":
-        parts.append(f"its launch {_span('host_layer_seconds', ends, 1e6, ' µs')}")
-    parts.append(f"a draft pass' sampling {_span('draw_seconds', ends, 1e3, ' ms')}")
-    parts.append(f"the rest of a step {_span('step_seconds', ends, 1e3, ' ms')}")
-    return ", ".join(parts)
+    parts = relevant_parts(target, draft, machine)
+    return ", ".join(f"{WORDS[part]} {_span(part, ends)}" for part in parts)
 
 
-def _span(name: str, ends: list[Efficiency], scale: float, unit: str) -> str:
-    best, typical, worst = (getattr(end, name) * scale for end in ends)
+def _span(part: str, ends: list[Efficiency]) -> str:
+    scale, unit = (1e6, " µs") if part.endswith("_seconds") else (1, "")
+    best, typical, worst = (getattr(end, part) * scale for end in ends)
     low, high = sorted((best, worst))
-    return f"{typical:.3g}{unit} ({low:.3g} to {high:.3g})"
+    return f"{typical:.4g}{unit} ({low:.4g} to {high:.4g})"
 
 
 def _intervals(profiles: dict[str, HardwareProfile], model: str, sizes: tuple[int, ...]) -> str:

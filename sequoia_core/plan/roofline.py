@@ -128,16 +128,15 @@ def pass_curve(
 def limit_words(shape: ModelShape, machine: Machine, context_length: int) -> str:
     """What passes wait for, by their size: "memory-bound up to 231 tokens, then compute-bound".
 
-    At the boundary half of the time on the device goes to components that the one or the other
-    limits; the change is gradual.
+    The first word is one token's limit. At the boundary computing takes as long as the rest of
+    the device's work or the link; the change is gradual.
     """
-    sizes = np.arange(1, GRID[-1] + 1)
-    limits = pass_time(shape, machine, sizes, context_length).limits
-    changes = [i for i in range(1, len(limits)) if limits[i] != limits[i - 1]]
-    if not changes:
-        return f"{limits[0]}-bound at every size up to {GRID[-1]:,} tokens"
-    parts = [f"{limits[i - 1]}-bound up to {i:,} tokens" for i in changes]
-    return ", then ".join([*parts, f"{limits[-1]}-bound"])
+    limits = pass_time(shape, machine, np.arange(1, GRID[-1] + 1), context_length).limits
+    waiting = [size for size, limit in enumerate(limits, start=1) if limit != "compute"]
+    last = waiting[-1] if waiting else 0
+    if last in (0, len(limits)):
+        return f"{limits[0]}-bound at every size up to {len(limits):,} tokens"
+    return f"{limits[0]}-bound up to {last:,} tokens, then compute-bound"
 
 
 def memory_needed(
