@@ -94,6 +94,21 @@ def test_quantised_weights_and_offload_are_asked_for_by_option(capsys) -> None:
     assert seconds[1] < seconds[0] < seconds[3] < seconds[2]
 
 
+def test_a_part_that_is_known_loses_its_range(capsys) -> None:
+    known = ["--assume", "memory=0.9", "--assume", "step_seconds=0"]
+    ranges = []
+    for how in ([], known):
+        arguments = command("--gpu", "l40s", "--acceptance", "paper-appendix-e", "--json", *how)
+        assert cli.main(arguments) == 0
+        result = json.loads(capsys.readouterr().out)
+        plan = result["plan"]
+        ranges.append(plan["speedup_high"] / plan["speedup_low"])
+    assert ranges[1] < ranges[0]
+    assert result["overhead_seconds"] == 0
+    assert "share of the bandwidth 0.9 (given)" in result["basis"]
+    assert result["modelled"]["assumed"] == {"memory": 0.9, "step_seconds": 0}
+
+
 def test_a_config_file_stands_for_a_shape(tmp_path, capsys) -> None:
     config = {"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008}
     config |= {"num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000}
@@ -123,6 +138,9 @@ def test_a_config_file_stands_for_a_shape(tmp_path, capsys) -> None:
         (["--gpu", "l4", "--target", "llama-3-70b"], "bytes) are missing; use offload"),
         (["--gpu", "l4", "--out", "/nowhere/x.json"], "Cannot write"),
         (["--gpu", "l4", "--acceptance", "nope"], "called 'nope'"),
+        (["--gpu", "l4", "--assume", "memory"], "--assume takes PART=VALUE"),
+        (["--gpu", "l4", "--assume", "luck=1"], "No assumed part is called 'luck'; they are: mem"),
+        (["--gpu", "l4", "--assume", "memory=1.5"], "efficiency of memory must be between"),
         ([*TYPED, "--tflops", "nan"], "tflops must be finite"),
         ([*TYPED, "--memory", "1"], "are missing; use fewer bits"),
     ],

@@ -33,6 +33,7 @@ from sequoia_core.plan.roofline import (
     memory_needed,
     pass_curve,
     pass_time,
+    roofs,
 )
 from sequoia_core.plan.work import experts_touched, pass_work
 
@@ -166,6 +167,16 @@ def test_a_dense_models_curve_is_convex(name: str) -> None:
     used = Machine(load_gpu("h200"), "float16")
     curve = seconds(load_shape(name).stored_as("float16"), used, ONE_TO_LARGEST, 1024)
     assert np.all(np.diff(curve, n=2) >= -1e-12)
+
+
+def test_the_two_roofs_bound_a_pass_and_cross_where_its_limit_changes() -> None:
+    shape = load_shape("llama-3-8b").stored_as("float16")
+    used = Machine(load_gpu("rtx-4090"), "float16", launch="compiled")
+    two = roofs(shape, used, ONE_TO_LARGEST, 1024)
+    curve = seconds(shape, used, ONE_TO_LARGEST, 1024)
+    assert np.all(curve >= np.maximum(two["memory"], two["compute"]))
+    assert np.all(curve[:4] <= 1.2 * two["memory"][:4])
+    assert np.all(curve[-4:] <= 1.2 * two["compute"][-4:])
 
 
 def test_no_pass_beats_its_bandwidth_or_its_throughput() -> None:

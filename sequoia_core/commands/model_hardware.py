@@ -35,6 +35,13 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--context", type=int, default=CONTEXT, help="tokens before the pass")
     parser.add_argument("--launch", default=LAUNCHES[0], help=f"one of: {', '.join(LAUNCHES)}")
     parser.add_argument("--offload", action="store_true", help="the target's layers on the host")
+    parser.add_argument(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="PART=VALUE",
+        help="a part known better than its range: memory=0.9 (docs/HARDWARE.md has the names)",
+    )
     parser.add_argument("--acceptance", help="also plan: an acceptance preset or file")
     parser.add_argument("--out", help="also write the profile to this file")
     return parser
@@ -54,6 +61,7 @@ def run(arguments: Namespace, progress: Callable[[str], None]) -> dict[str, Any]
         context_length=arguments.context,
         launch=arguments.launch,
         offload=arguments.offload,
+        assumed=_assumed(arguments.assume),
     )
     result = modelled.to_dict()
     if arguments.acceptance:
@@ -86,6 +94,20 @@ def _gpu(arguments: Namespace, target: ModelShape) -> Gpu:
         link=arguments.link or 0.0,
         dtype=arguments.dtype or target.dtype,
     )
+
+
+def _assumed(given: list[str]) -> dict[str, float]:
+    """The parts that --assume names, as numbers."""
+    parts = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            parts[name.strip()] = float(value)
+        except ValueError:
+            raise InputError(
+                f"--assume takes PART=VALUE, such as memory=0.9, got {text!r}."
+            ) from None
+    return parts
 
 
 def describe(result: dict[str, Any]) -> str:

@@ -1,8 +1,10 @@
 """A hardware profile from a roofline, with the interval that its assumptions leave open."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from sequoia_core.errors import InputError
 from sequoia_core.plan.gpu import CASES, GIB, GIGA, TERA, Efficiency, Gpu, efficiency
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.model_shape import ModelShape
@@ -32,7 +34,7 @@ class Modelled:
 
     best, worst: every assumption at that end of its range, all at once.
     target_limits, draft_limits: what passes wait for, by their size, in words.
-    needed_bytes: on the device.
+    needed_bytes: on the device. assumed: parts that the caller gave, which have no range.
     """
 
     profile: HardwareProfile
@@ -44,6 +46,7 @@ class Modelled:
     target_limits: str
     draft_limits: str
     needed_bytes: float
+    assumed: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         """A `sequoia-hardware` file's content; `modelled` holds the interval and the inputs."""
@@ -63,6 +66,7 @@ class Modelled:
             "launch": self.machine.launch,
             "offload": self.machine.offload,
             "efficiency": asdict(self.machine.efficiency),
+            "assumed": dict(self.assumed),
             "target_limits": self.target_limits,
             "draft_limits": self.draft_limits,
             "needed_bytes": self.needed_bytes,
@@ -81,17 +85,22 @@ def model_profile(
     context_length: int = CONTEXT,
     launch: str = "graphs",
     offload: bool = False,
+    assumed: Mapping[str, float] | None = None,
 ) -> Modelled:
     """Model a pair on a GPU.
 
     dtype: of both models; else the target's own where the GPU has a figure for it, else float16.
-    offload: the target's layers stay with the host. Raises InputError: no figure for the dtype, no
-    link, or, with the bytes missing, models that do not fit.
+    offload: the target's layers stay with the host. assumed: parts of `Efficiency` that are known
+    better than their published range, by name. Raises InputError: no figure for the dtype, no
+    link, an unknown part, or, with the bytes missing, models that do not fit.
     """
+    assumed = checked_parts(assumed or {})
     dtype = dtype or _default_dtype(gpu, target)
     target, draft = target.stored_as(dtype, _bits(target)), draft.stored_as(dtype, _bits(draft))
     machines = {
-        case: Machine(gpu, dtype, efficiency(case), launch=launch, offload=offload)
+        case: Machine(
+            gpu, dtype, replace(efficiency(case), **assumed), launch=launch, offload=offload
+        )
         for case in CASES
     }
     machine = machines[TYPICAL]
@@ -100,7 +109,7 @@ def model_profile(
         case: _profile(target, draft, used, context_length) for case, used in machines.items()
     }
     on_device = replace(machine, offload=False)
-    basis = _basis(target, draft, machine, profiles)
+    basis = _basis(target, draft, machine, profiles, assumed)
     return Modelled(
         profile=replace(profiles[TYPICAL], basis=basis),
         best=profiles["best"],
@@ -111,7 +120,17 @@ def model_profile(
         target_limits=limit_words(target, machine, context_length),
         draft_limits=limit_words(draft, on_device, context_length),
         needed_bytes=needed,
+        assumed=assumed,
     )
+
+
+def checked_parts(assumed: Mapping[str, float]) -> dict[str, float]:
+    """The parts given; InputError lists the names where one is unknown."""
+    known = [part.name for part in fields(Efficiency)]
+    for name in assumed:
+        if name not in known:
+            raise InputError(f"No assumed part is called {name!r}; they are: {', '.join(known)}.")
+    return dict(assumed)
 
 
 def profile_with(modelled: Modelled, reached: Efficiency) -> HardwareProfile:
@@ -155,12 +174,13 @@ def _basis(
     draft: ModelShape,
     machine: Machine,
     profiles: dict[str, HardwareProfile],
+    assumed: Mapping[str, float],
 ) -> str:
     """What was assumed, and how far apart its ends put the seconds."""
     parts = [
         "Roofline, nothing measured.",
         f"{_figures(machine)} {_shape_words(target)} {_shape_words(draft)}",
-        f"Assumed, with the range taken: {_assumed(target, draft, machine)}.",
+        f"Assumed, with the range taken: {_assumed(target, draft, machine, assumed)}.",
         f"All at once at their best and worst: target {_intervals(profiles, 'target', SHOWN)}; "
         f"draft {_intervals(profiles, 'draft', DRAFT_SHOWN)}.",
     ]
@@ -210,16 +230,20 @@ def relevant_parts(target: ModelShape, draft: ModelShape, machine: Machine) -> l
     return [part for part, matters in parts.items() if matters]
 
 
-def _assumed(target: ModelShape, draft: ModelShape, machine: Machine) -> str:
+def _assumed(
+    target: ModelShape, draft: ModelShape, machine: Machine, assumed: Mapping[str, float]
+) -> str:
     """Each part that matters, its range in brackets."""
-    ends = [efficiency(case) for case in CASES]
+    ends = [replace(efficiency(case), **assumed) for case in CASES]
     parts = relevant_parts(target, draft, machine)
-    return ", ".join(f"{WORDS[part]} {_span(part, ends)}" for part in parts)
+    return ", ".join(f"{WORDS[part]} {_span(part, ends, part in assumed)}" for part in parts)
 
 
-def _span(part: str, ends: list[Efficiency]) -> str:
+def _span(part: str, ends: list[Efficiency], given: bool) -> str:
     scale, unit = (1e6, " µs") if part.endswith("_seconds") else (1, "")
     best, typical, worst = (getattr(end, part) * scale for end in ends)
+    if given:
+        return f"{typical:.4g}{unit} (given)"
     low, high = sorted((best, worst))
     return f"{typical:.4g}{unit} ({low:.4g} to {high:.4g})"
 

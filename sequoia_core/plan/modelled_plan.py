@@ -61,7 +61,8 @@ def plan_range(
 def _corners(modelled: Modelled) -> Iterator[HardwareProfile]:
     """The pair's profile with every part that matters at one end or the other."""
     ends = [efficiency(case) for case in ENDS]
-    parts = relevant_parts(modelled.target, modelled.draft, modelled.machine)
+    matter = relevant_parts(modelled.target, modelled.draft, modelled.machine)
+    parts = [part for part in matter if part not in modelled.assumed]
     for chosen in itertools.product(ends, repeat=len(parts)):
         values = {part: getattr(end, part) for part, end in zip(parts, chosen, strict=True)}
         reached: Efficiency = replace(modelled.machine.efficiency, **values)

@@ -7,7 +7,7 @@ the published spread of achieved fractions allows. Not modelled: tiles (real cur
 clocks that fall under load, several devices, and the caches of a batch's other sequences.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from sequoia_core.plan.work import pass_work
 LAUNCHES = ("graphs", "compiled", "eager")
 LARGEST_PASS = 1024
 MAX_CONTEXT = 10**7
+# As much as a Gpu may have: what is left then is the time to move bytes.
+MOST_FLOPS = 1e18
 # What the driver and the libraries keep for themselves: an assumption, about a CUDA context.
 RESERVED_BYTES = GIB
 # While layers are streamed one is in use and one arrives.
@@ -115,6 +117,24 @@ def pass_time(
     link = shape.layer_bytes / (machine.gpu.link * reached.link) if machine.offload else 0.0
     launch = np.full(sizes.shape, shape.layers * layer_seconds)
     return PassTime(memory, compute, launch, *(np.full(sizes.shape, s) for s in (host, link)))
+
+
+def roofs(
+    shape: ModelShape, machine: Machine, tokens: np.ndarray, context_length: int
+) -> dict[str, np.ndarray]:
+    """The two limits by themselves: seconds to move all bytes, and to do all FLOPs.
+
+    At the shares that the machine reaches. A pass takes at least the larger of the two.
+    """
+    sizes = np.asarray(tokens, dtype=np.float64)
+    reached, gpu = machine.efficiency, machine.gpu
+    endless = replace(gpu, flops={machine.dtype: MOST_FLOPS})
+    moving = replace(machine, gpu=endless, launch="graphs", offload=False)
+    flops = sum(work.flops for work in pass_work(shape, sizes, context_length).values())
+    return {
+        "memory": pass_time(shape, moving, sizes, context_length).memory,
+        "compute": flops / (gpu.flops_in(machine.dtype) * reached.compute),
+    }
 
 
 def pass_curve(
