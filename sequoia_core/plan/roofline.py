@@ -148,8 +148,8 @@ def pass_curve(
 def limit_words(shape: ModelShape, machine: Machine, context_length: int) -> str:
     """What passes wait for, by their size: "memory-bound up to 231 tokens, then compute-bound".
 
-    The first word is one token's limit. Beyond the boundary computing is the largest part, and
-    not before; the change is gradual.
+    The first word is one token's limit. Beyond the boundary computing is the largest part;
+    the change is gradual.
     """
     limits = pass_time(shape, machine, np.arange(1, GRID[-1] + 1), context_length).limits
     waiting = [size for size, limit in enumerate(limits, start=1) if limit != "compute"]
