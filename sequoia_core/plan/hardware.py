@@ -122,7 +122,7 @@ def load_hardware(name_or_path: str | Path) -> HardwareProfile:
 
 
 def list_hardware_presets() -> list[str]:
-    """Names of the bundled profiles: the default first, since pickers begin with it, then sorted."""
+    """Names of the bundled profiles, sorted; the default first, since pickers begin with it."""
     return sorted(preset_names(FOLDER), key=lambda name: (name != DEFAULT_HARDWARE, name))
 
 
