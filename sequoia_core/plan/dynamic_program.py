@@ -9,13 +9,11 @@ A child exists only after its elder siblings, which is why b counts exactly.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.forests import Forests
 from sequoia_core.plan.table import INFEASIBLE, PlanTable
 from sequoia_core.tree.token_tree import TokenTree
-
-BLOCK = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,11 +21,13 @@ class _Choices:
     """Back-pointers of one subtree depth: how the best tree of each size is put together.
 
     branch: int16 [N + 1], children of the root; last: int16 [ranks + 1, N + 1], nodes in the
-    last child's subtree when the root has b children.
+    last child's subtree when the root has b children; first: the smallest size whose tree is not
+    that of one level less.
     """
 
     branch: np.ndarray
     last: np.ndarray
+    first: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,78 +69,69 @@ def _solve(
     Below the last row every depth is alike, so the last row's subtrees feed themselves.
     """
     last = len(rows) - 1
-    leaf = np.full(max_budget + 1, INFEASIBLE)
-    leaf[1] = 1.0
-    no_choice = _Choices(
-        np.zeros(max_budget + 1, np.int16), np.zeros((1, max_budget + 1), np.int16)
-    )
-    values = [[leaf] for _ in rows]
-    choices = [[no_choice] for _ in rows]
-    pruned = [_earlier_as_likely(row) for row in rows]
+    values, choices = _leaves(rows, max_budget)
+    roots = [_Roots(row, max_budget) for row in rows]
     for remaining in range(1, max_depth + 1):
         for row in range(min(last, max_depth - remaining), -1, -1):
-            below = values[min(row + 1, last)][remaining - 1]
-            best, choice = _best_roots(rows[row], pruned[row], below)
+            subtrees = values[min(row + 1, last)][:remaining]
+            first = _first_change(subtrees)
+            if first > max_budget:
+                values[row].append(values[row][-1])
+                choices[row].append(choices[row][-1])
+                continue
+            found = roots[row].deepen(subtrees[-1], first)
+            best, branch = values[row][-1].copy(), choices[row][-1].branch.copy()
+            best[first:], branch[first:] = found
             values[row].append(best)
-            choices[row].append(choice)
+            choices[row].append(_Choices(branch, roots[row].forests.last.copy(), first))
     return values, tuple(tuple(row) for row in choices)
 
 
-def _earlier_as_likely(row: np.ndarray) -> np.ndarray:
-    """For each child, how many elder siblings are at least as likely; int [ranks]."""
-    return np.array([int(np.sum(row[:k] >= row[k])) for k in range(len(row))])
+def _leaves(
+    rows: np.ndarray, max_budget: int
+) -> tuple[list[list[np.ndarray]], list[list[_Choices]]]:
+    """Values and choices where no level is left: one node, no children."""
+    leaf = np.full(max_budget + 1, INFEASIBLE)
+    leaf[1] = 1.0
+    branch = np.zeros(max_budget + 1, np.int16)
+    nothing = _Choices(branch, np.zeros((1, max_budget + 1), np.int16), max_budget + 1)
+    return [[leaf] for _ in rows], [[nothing] for _ in rows]
 
 
-def _best_roots(
-    row: np.ndarray, elders: np.ndarray, below: np.ndarray
-) -> tuple[np.ndarray, _Choices]:
-    """One level more: best [N + 1] over the root's child counts, and how it is reached.
+def _first_change(subtrees: list[np.ndarray]) -> int:
+    """The smallest tree that the deepest subtrees can improve beyond those one level less deep.
 
-    Swapping two siblings' subtrees so that the likelier has the larger one never loses, so child
-    b's subtree need be no larger than those of the elder siblings at least as likely as b.
+    A tree of n nodes has subtrees of at most n - 1, so sizes up to the first that differs, and
+    with them all forests of these sizes, stay as they are.
     """
-    size = len(below)
-    grown = np.full(size, INFEASIBLE)
-    grown[1] = 1.0
-    best, branch = grown, np.zeros(size, np.int16)
-    last = np.zeros((len(row) + 1, size), np.int16)
-    largest = int(np.flatnonzero(below > INFEASIBLE)[-1])
-    for child, (chance, equals) in enumerate(zip(row, elders, strict=True)):
-        gains = np.where(below > INFEASIBLE, 0.0, INFEASIBLE)
-        np.multiply(below, chance, out=gains, where=below > INFEASIBLE)
-        grown, last[child + 1] = max_plus(grown, gains, share=int(equals) + 1, largest=largest)
-        better = grown > best
-        best = np.where(better, grown, best)
-        branch[better] = child + 1
-    return best, _Choices(branch, last)
+    if len(subtrees) == 1:
+        return 2
+    deepest, before = subtrees[-1], subtrees[-2]
+    if deepest is before:
+        return len(deepest)
+    same = deepest == before
+    return len(same) if same.all() else int(same.argmin()) + 1
 
 
-def max_plus(
-    grown: np.ndarray, gains: np.ndarray, *, share: int = 1, largest: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """out[n] = max of grown[n - m] + gains[m] over 1 <= m <= min(largest, (n - 1) / share).
+class _Roots:
+    """Roots with one row of chances, and the forests under them, level after level."""
 
-    Returns the maxima, float64 [N + 1], and their m, int16 [N + 1].
-    """
-    size = len(grown)
-    largest = size - 1 if largest is None else largest
-    out = np.full(size, INFEASIBLE)
-    chosen = np.zeros(size, np.int16)
-    # Small blocks waste few sums on sizes that do not exist; few blocks cost few calls.
-    block = BLOCK * share
-    for start in range(1, size, block):
-        stop = min(start + block, size)
-        most = min(largest, (stop - 2) // share)
-        if most < 1:
-            continue
-        # Windows hold grown[n - most .. n - 1]; gains run backwards to meet them.
-        padded = np.concatenate([np.full(most, INFEASIBLE), grown[:stop]])
-        windows = sliding_window_view(padded[start : stop + most - 1], most)
-        sums = windows + gains[most:0:-1]
-        pick = sums.argmax(axis=1)
-        out[start:stop] = sums[np.arange(stop - start), pick]
-        chosen[start:stop] = most - pick
-    return out, chosen
+    def __init__(self, row: np.ndarray, max_budget: int) -> None:
+        self.row = row
+        # Swapping two siblings' subtrees so that the likelier has the larger one never loses, so
+        # a child's subtree need be no larger than those of elders at least as likely.
+        self.shares = [int(np.sum(row[:k] >= row[k])) + 1 for k in range(len(row))]
+        self.forests = Forests.bare(len(row), max_budget)
+
+    def deepen(self, below: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
+        """Best values and child counts of sizes from `first` on, when `below` is one level down."""
+        feasible = below > INFEASIBLE
+        gains = np.multiply.outer(self.row, np.where(feasible, below, 0.0))
+        gains[:, ~feasible] = INFEASIBLE
+        largest = int(np.flatnonzero(feasible)[-1])
+        for child, (gain, share) in enumerate(zip(gains, self.shares, strict=True), start=1):
+            self.forests.grow(child, gain, first=first, share=share, largest=largest)
+        return self.forests.best(first)
 
 
 def _shares(choices: _Choices, total: int) -> list[int]:
@@ -156,19 +147,28 @@ def _widths(
     choices: tuple[tuple[_Choices, ...], ...], max_budget: int, max_depth: int
 ) -> np.ndarray:
     """Draft pass widths of every (n, d): the children's, one level down, added up; [n, d, l]."""
-    shape = (max_budget + 1, max_depth + 1, max_depth)
+    shape = (max_depth + 1, max_budget + 1, max_depth)
     last = len(choices) - 1
     widths = [np.zeros(shape, np.int16) for _ in choices]
     for remaining in range(1, max_depth + 1):
         for row in range(min(last, max_depth - remaining), -1, -1):
-            below = widths[min(row + 1, last)][:, remaining - 1, :-1]
-            choice = choices[row][remaining]
-            total = np.arange(max_budget + 1)
-            out = widths[row][:, remaining]
-            out[:, 0] = choice.branch > 0
-            for branch in range(int(choice.branch.max(initial=0)), 0, -1):
-                active = np.flatnonzero(choice.branch >= branch)
-                share = choice.last[branch, total[active]]
-                out[active, 1:] += below[share]
-                total[active] -= share
-    return widths[0]
+            below = widths[min(row + 1, last)][remaining - 1, :, : remaining - 1]
+            choice, out = choices[row][remaining], widths[row][remaining]
+            out[:] = widths[row][remaining - 1]
+            if choice is not choices[row][remaining - 1]:
+                _add_up(choice, below, out)
+    return widths[0].transpose(1, 0, 2)
+
+
+def _add_up(choice: _Choices, below: np.ndarray, out: np.ndarray) -> None:
+    """Widths [n, levels] of the trees from size choice.first on, from their subtrees' widths."""
+    sizes = np.arange(choice.first, len(out))
+    branch = choice.branch[choice.first :]
+    out[sizes, 0] = branch > 0
+    out[sizes, 1:] = 0
+    total = sizes.copy()
+    for child in range(int(branch.max(initial=0)), 0, -1):
+        active = np.flatnonzero(branch >= child)
+        share = choice.last[child, total[active]]
+        out[sizes[active], 1 : below.shape[1] + 1] += below[share]
+        total[active] -= share
