@@ -147,28 +147,62 @@ def _widths(
     choices: tuple[tuple[_Choices, ...], ...], max_budget: int, max_depth: int
 ) -> np.ndarray:
     """Draft pass widths of every (n, d): the children's, one level down, added up; [n, d, l]."""
-    shape = (max_depth + 1, max_budget + 1, max_depth)
     last = len(choices) - 1
+    shape = (max_depth + 1, max_budget + 1, max_depth)
     widths = [np.zeros(shape, np.int16) for _ in choices]
-    for remaining in range(1, max_depth + 1):
-        for row in range(min(last, max_depth - remaining), -1, -1):
-            below = widths[min(row + 1, last)][remaining - 1, :, : remaining - 1]
-            choice, out = choices[row][remaining], widths[row][remaining]
-            out[:] = widths[row][remaining - 1]
-            if choice is not choices[row][remaining - 1]:
-                _add_up(choice, below, out)
+    for row, remaining, takes in reversed(_takes_in_use(choices, max_budget, max_depth)):
+        below = widths[min(row + 1, last)][remaining - 1]
+        out = widths[row][remaining]
+        out[: takes.first] = widths[row][remaining - 1, : takes.first]
+        out[takes.sizes, 0] = 1
+        for sizes, shares in takes.children:
+            out[sizes, 1:remaining] += below[shares, : remaining - 1]
     return widths[0].transpose(1, 0, 2)
 
 
-def _add_up(choice: _Choices, below: np.ndarray, out: np.ndarray) -> None:
-    """Widths [n, levels] of the trees from size choice.first on, from their subtrees' widths."""
-    sizes = np.arange(choice.first, len(out))
-    branch = choice.branch[choice.first :]
-    out[sizes, 0] = branch > 0
-    out[sizes, 1:] = 0
-    total = sizes.copy()
+@dataclass(frozen=True, slots=True, eq=False)
+class _Takes:
+    """What the children of some best trees take: pairs (sizes, shares), one for each child.
+
+    first: smaller trees are those of one level less; sizes: the trees from `first` on in use.
+    """
+
+    first: int
+    sizes: np.ndarray
+    children: list[tuple[np.ndarray, np.ndarray]]
+
+
+def _takes_in_use(
+    choices: tuple[tuple[_Choices, ...], ...], max_budget: int, max_depth: int
+) -> list[tuple[int, int, _Takes]]:
+    """(row, remaining, takes) for the subtrees that the trees of row 0 are made of, top down.
+
+    Deep in a tree only small subtrees occur, so most sizes need no widths there.
+    """
+    last = len(choices) - 1
+    used = np.zeros((last + 1, max_depth + 1, max_budget + 1), bool)
+    used[0] = True
+    found = []
+    for remaining in range(max_depth, 0, -1):
+        for row in range(min(last, max_depth - remaining) + 1):
+            choice = choices[row][remaining]
+            known = choice is choices[row][remaining - 1]
+            first = max_budget + 1 if known else choice.first
+            used[row, remaining - 1, :first] |= used[row, remaining, :first]
+            takes = _takes(choice, first, first + np.flatnonzero(used[row, remaining, first:]))
+            for _, shares in takes.children:
+                used[min(row + 1, last), remaining - 1, shares] = True
+            found.append((row, remaining, takes))
+    return found
+
+
+def _takes(choice: _Choices, first: int, sizes: np.ndarray) -> _Takes:
+    """What each child takes of trees of these sizes, the youngest child first."""
+    sizes = sizes[choice.branch[sizes] > 0]
+    branch, total, children = choice.branch[sizes], sizes.copy(), []
     for child in range(int(branch.max(initial=0)), 0, -1):
         active = np.flatnonzero(branch >= child)
-        share = choice.last[child, total[active]]
-        out[sizes[active], 1 : below.shape[1] + 1] += below[share]
-        total[active] -= share
+        shares = choice.last[child, total[active]]
+        children.append((sizes[active], shares))
+        total[active] -= shares
+    return _Takes(first, sizes, children)

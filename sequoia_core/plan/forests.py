@@ -30,11 +30,13 @@ class Forests:
         child takes 1, 2, 3 ... of n nodes.
     windows: all windows of N entries, [ranks + 1, N + 2, N]; a view.
     last: int16 [ranks + 1, N + 1], nodes in the last child's subtree.
+    sums: room for a block's sums; made once, since fresh memory costs more than the sums.
     """
 
     values: np.ndarray
     windows: np.ndarray
     last: np.ndarray
+    sums: np.ndarray
 
     @classmethod
     def bare(cls, ranks: int, max_budget: int) -> "Forests":
@@ -42,7 +44,9 @@ class Forests:
         values = np.full((ranks + 1, 2 * max_budget + 1), INFEASIBLE)
         values[0, max_budget - 1] = 1.0
         windows = sliding_window_view(values, max_budget, axis=1)
-        return cls(values, windows, np.zeros((ranks + 1, max_budget + 1), np.int16))
+        last = np.zeros((ranks + 1, max_budget + 1), np.int16)
+        sums = np.empty(max(BLOCK_SUMS, BLOCK_SIZES * max_budget))
+        return cls(values, windows, last, sums)
 
     @property
     def max_budget(self) -> int:
@@ -83,16 +87,18 @@ class Forests:
         start, end = sizes
         while start < end:
             # A block scans what its largest size may take, so blocks of early children are short.
-            widest = max(1, min(most, (start - 1) // share))
-            step = max(BLOCK_SIZES, min(BLOCK_SUMS // widest, 4 * BLOCK_SIZES * share))
-            stop = min(end, start + step)
+            longest = min(end - start, 4 * BLOCK_SIZES * share)
+            widest = max(1, min(most, (start + longest - 2) // share))
+            stop = min(end, start + max(BLOCK_SIZES, min(longest, BLOCK_SUMS // widest)))
             width = min(most, (stop - 2) // share)
             if width > 0:
-                sums = windows[budget - stop + 2 : budget - start + 2, :width] + gains[1 : width + 1]
+                rows = stop - start
+                sums = self.sums[: rows * width].reshape(rows, width)
+                elders = windows[budget - stop + 2 : budget - start + 2, :width]
+                np.add(elders, gains[1 : width + 1], out=sums)
                 pick = sums.argmax(axis=1)
-                self.values[child, budget - stop + 1 : budget - start + 1] = sums[
-                    np.arange(stop - start), pick
-                ]
+                best = self.sums[pick + np.arange(0, rows * width, width)]
+                self.values[child, budget - stop + 1 : budget - start + 1] = best
                 self.last[child, start:stop] = pick[::-1] + 1
             start = stop
 
