@@ -11,10 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.bounds import SubtreeBounds
 from sequoia_core.plan.forests import Forests
 from sequoia_core.plan.table import INFEASIBLE, PlanTable
 from sequoia_core.tree.token_tree import TokenTree
 
+# How far above the likely sizes of deep subtrees to look, until a proof succeeds.
+SLACKS = (0.1, 0.5)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Choices:
@@ -57,58 +60,115 @@ def dynamic_program_table(
     rows = acceptance.rows[: max(1, max_depth), :ranks]
     values, choices = _solve(rows, max_budget, max_depth)
     return DynamicProgramTable(
-        np.stack(values[0], axis=1), _widths(choices, max_budget, max_depth), choices
+        np.stack(values[0], axis=1), _widths(choices, max_depth), choices
     )
 
 
 def _solve(
     rows: np.ndarray, max_budget: int, max_depth: int
 ) -> tuple[list[list[np.ndarray]], tuple[tuple[_Choices, ...], ...]]:
-    """values[row][r]: best expected tokens [N + 1] of subtrees rooted at depth `row`, r deep.
+    """values[row][r]: best expected tokens of subtrees rooted at depth `row`, r levels deep.
+
+    Deep rows are solved for small subtrees only, [limit + 1], and row 0 for all, [N + 1]. If it
+    cannot be proven that larger subtrees would gain nothing, the limits are raised.
+    """
+    if len(rows) > 1:
+        bounds = SubtreeBounds(rows, max_depth)
+        for slack in SLACKS:
+            solver = _Solver(rows, bounds.likely_sizes(max_budget, slack), max_depth, bounds)
+            if solver.run():
+                return solver.values, tuple(tuple(row) for row in solver.choices)
+    solver = _Solver(rows, [max_budget] * len(rows), max_depth)
+    solver.run()
+    return solver.values, tuple(tuple(row) for row in solver.choices)
+
+
+class _Solver:
+    """One run of the recurrence, for subtrees of at most limits[row] nodes at depth `row`.
 
     Below the last row every depth is alike, so the last row's subtrees feed themselves.
+    values, choices: by row and levels left. exact: up to which size values are right.
     """
-    last = len(rows) - 1
-    values, choices = _leaves(rows, max_budget)
-    roots = [_Roots(row, max_budget) for row in rows]
-    for remaining in range(1, max_depth + 1):
-        for row in range(min(last, max_depth - remaining), -1, -1):
-            subtrees = values[min(row + 1, last)][:remaining]
-            first = _first_change(subtrees)
-            if first > max_budget:
-                values[row].append(values[row][-1])
-                choices[row].append(choices[row][-1])
-                continue
-            found = roots[row].deepen(subtrees[-1], first)
-            best, branch = values[row][-1].copy(), choices[row][-1].branch.copy()
-            best[first:], branch[first:] = found
-            values[row].append(best)
-            choices[row].append(_Choices(branch, roots[row].forests.last.copy(), first))
-    return values, tuple(tuple(row) for row in choices)
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        limits: list[int],
+        max_depth: int,
+        bounds: SubtreeBounds | None = None,
+    ) -> None:
+        self.limits, self.max_depth, self.bounds = limits, max_depth, bounds
+        self.roots = [_Roots(row, limit) for row, limit in zip(rows, limits, strict=True)]
+        self.values = [[_leaf(limit)] for limit in limits]
+        self.choices = [[_no_choice(limit)] for limit in limits]
+        self.exact = [[limit] for limit in limits]
+        # Nodes of the full tree: nothing larger needs a proof that it does not help.
+        self.full = [1]
+        for _ in range(max_depth):
+            self.full.append(min(limits[0], 1 + rows.shape[1] * self.full[-1]))
+
+    def run(self) -> bool:
+        """Solve all rows, deepest levels first; False once row 0 is in doubt."""
+        for remaining in range(1, self.max_depth + 1):
+            for row in range(min(len(self.limits), self.max_depth - remaining + 1) - 1, -1, -1):
+                self._deepen(row, remaining)
+            if self.exact[0][-1] < self.limits[0]:
+                return False
+        return True
+
+    def _deepen(self, row: int, remaining: int) -> None:
+        """One level more for the subtrees rooted at depth `row`."""
+        limit, choice, best = self.limits[row], self.choices[row][-1], self.values[row][-1]
+        below = self._below(row, remaining - 1)
+        first = 2
+        if remaining > 1:
+            first = _first_change(below, self._below(row, remaining - 2))
+        if first <= limit:
+            best, branch = best.copy(), choice.branch.copy()
+            best[first:], branch[first:] = self.roots[row].deepen(below, first)
+            choice = _Choices(branch, self.roots[row].forests.last.copy(), first)
+        self.values[row].append(best)
+        self.choices[row].append(choice)
+        self.exact[row].append(self._exact(row, remaining))
+
+    def _below(self, row: int, remaining: int) -> np.ndarray:
+        """What subtrees one level down are worth, as far as that is known; [limits[row] + 1]."""
+        under = min(row + 1, len(self.limits) - 1)
+        known = min(self.exact[under][remaining], self.limits[row])
+        below = np.full(self.limits[row] + 1, INFEASIBLE)
+        below[: known + 1] = self.values[under][remaining][: known + 1]
+        return below
+
+    def _exact(self, row: int, remaining: int) -> int:
+        """Up to which size the newest values are right."""
+        limit = self.limits[row]
+        known = self.exact[min(row + 1, len(self.limits) - 1)][remaining - 1]
+        if self.bounds is None or known >= min(limit - 1, self.full[remaining - 1]):
+            return limit
+        reach = min(limit, self.full[remaining])
+        proven = self.bounds.proven(row, remaining, known, self.values[row][-1][: reach + 1])
+        return limit if proven == reach else proven
 
 
-def _leaves(
-    rows: np.ndarray, max_budget: int
-) -> tuple[list[list[np.ndarray]], list[list[_Choices]]]:
-    """Values and choices where no level is left: one node, no children."""
-    leaf = np.full(max_budget + 1, INFEASIBLE)
-    leaf[1] = 1.0
-    branch = np.zeros(max_budget + 1, np.int16)
-    nothing = _Choices(branch, np.zeros((1, max_budget + 1), np.int16), max_budget + 1)
-    return [[leaf] for _ in rows], [[nothing] for _ in rows]
+def _leaf(limit: int) -> np.ndarray:
+    """Worth of trees without a level left, by size: a node alone."""
+    values = np.full(limit + 1, INFEASIBLE)
+    values[1] = 1.0
+    return values
 
 
-def _first_change(subtrees: list[np.ndarray]) -> int:
-    """The smallest tree that the deepest subtrees can improve beyond those one level less deep.
+def _no_choice(limit: int) -> _Choices:
+    return _Choices(
+        np.zeros(limit + 1, np.int16), np.zeros((1, limit + 1), np.int16), limit + 1
+    )
+
+
+def _first_change(deepest: np.ndarray, before: np.ndarray) -> int:
+    """The smallest tree that may differ when its subtrees are `deepest` instead of `before`.
 
     A tree of n nodes has subtrees of at most n - 1, so sizes up to the first that differs, and
     with them all forests of these sizes, stay as they are.
     """
-    if len(subtrees) == 1:
-        return 2
-    deepest, before = subtrees[-1], subtrees[-2]
-    if deepest is before:
-        return len(deepest)
     same = deepest == before
     return len(same) if same.all() else int(same.argmin()) + 1
 
@@ -117,11 +177,11 @@ class _Roots:
     """Roots with one row of chances, and the forests under them, level after level."""
 
     def __init__(self, row: np.ndarray, max_budget: int) -> None:
-        self.row = row
+        self.row = row[: max(1, max_budget - 1)]
         # Swapping two siblings' subtrees so that the likelier has the larger one never loses, so
         # a child's subtree need be no larger than those of elders at least as likely.
-        self.shares = [int(np.sum(row[:k] >= row[k])) + 1 for k in range(len(row))]
-        self.forests = Forests.bare(len(row), max_budget)
+        self.shares = [int(np.sum(row[:k] >= row[k])) + 1 for k in range(len(self.row))]
+        self.forests = Forests.bare(len(self.row), max_budget)
 
     def deepen(self, below: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
         """Best values and child counts of sizes from `first` on, when `below` is one level down."""
@@ -143,14 +203,13 @@ def _shares(choices: _Choices, total: int) -> list[int]:
     return shares[::-1]
 
 
-def _widths(
-    choices: tuple[tuple[_Choices, ...], ...], max_budget: int, max_depth: int
-) -> np.ndarray:
+def _widths(choices: tuple[tuple[_Choices, ...], ...], max_depth: int) -> np.ndarray:
     """Draft pass widths of every (n, d): the children's, one level down, added up; [n, d, l]."""
     last = len(choices) - 1
-    shape = (max_depth + 1, max_budget + 1, max_depth)
-    widths = [np.zeros(shape, np.int16) for _ in choices]
-    for row, remaining, takes in reversed(_takes_in_use(choices, max_budget, max_depth)):
+    widths = [
+        np.zeros((max_depth + 1, len(row[0].branch), max_depth), np.int16) for row in choices
+    ]
+    for row, remaining, takes in reversed(_takes_in_use(choices, max_depth)):
         below = widths[min(row + 1, last)][remaining - 1]
         out = widths[row][remaining]
         out[: takes.first] = widths[row][remaining - 1, : takes.first]
@@ -173,25 +232,25 @@ class _Takes:
 
 
 def _takes_in_use(
-    choices: tuple[tuple[_Choices, ...], ...], max_budget: int, max_depth: int
+    choices: tuple[tuple[_Choices, ...], ...], max_depth: int
 ) -> list[tuple[int, int, _Takes]]:
     """(row, remaining, takes) for the subtrees that the trees of row 0 are made of, top down.
 
     Deep in a tree only small subtrees occur, so most sizes need no widths there.
     """
     last = len(choices) - 1
-    used = np.zeros((last + 1, max_depth + 1, max_budget + 1), bool)
-    used[0] = True
+    used = [np.zeros((max_depth + 1, len(row[0].branch)), bool) for row in choices]
+    used[0][:] = True
     found = []
     for remaining in range(max_depth, 0, -1):
         for row in range(min(last, max_depth - remaining) + 1):
-            choice = choices[row][remaining]
+            choice, wanted = choices[row][remaining], used[row][remaining]
             known = choice is choices[row][remaining - 1]
-            first = max_budget + 1 if known else choice.first
-            used[row, remaining - 1, :first] |= used[row, remaining, :first]
-            takes = _takes(choice, first, first + np.flatnonzero(used[row, remaining, first:]))
+            first = len(wanted) if known else choice.first
+            used[row][remaining - 1, :first] |= wanted[:first]
+            takes = _takes(choice, first, first + np.flatnonzero(wanted[first:]))
             for _, shares in takes.children:
-                used[min(row + 1, last), remaining - 1, shares] = True
+                used[min(row + 1, last)][remaining - 1, shares] = True
             found.append((row, remaining, takes))
     return found
 

@@ -61,6 +61,8 @@ class Forests:
         Smaller forests keep what they have; the elders must be grown already.
         """
         first = max(first, child + 1)
+        if first > self.max_budget:
+            return
         most = min(largest, (self.max_budget - 1) // share)
         enough = self._guess(child, gains, most, self.max_budget + 1 - first)
         self._scan(child, gains, (first, self.max_budget + 1), share, enough)
@@ -70,11 +72,9 @@ class Forests:
 
     def best(self, first: int) -> tuple[np.ndarray, np.ndarray]:
         """Over the child counts, for sizes from `first` on: what is best, and its child count."""
-        values = self.values[:, self.max_budget - first :: -1]
-        if first == self.max_budget + 1:
-            values = self.values[:, :0]
+        values = self.values[:, : self.max_budget - first + 1]
         branch = values.argmax(axis=0)
-        return values[branch, np.arange(values.shape[1])], branch
+        return values[branch, np.arange(values.shape[1])][::-1], branch[::-1]
 
     def _scan(
         self, child: int, gains: np.ndarray, sizes: tuple[int, int], share: int, most: int
@@ -105,8 +105,10 @@ class Forests:
     def _guess(self, child: int, gains: np.ndarray, most: int, sizes: int) -> int:
         """How large a subtree is likely to be of use: where it grows slower than its elders would.
 
-        Returns `most` if a cut would not save enough.
+        Returns `most` if a cut would not save enough. A child that is never accepted needs one.
         """
+        if gains[1] == gains[most]:
+            return 1
         if most * sizes < WORTH_CUTTING or most <= SPAN:
             return most
         elders = self.values[child - 1]
