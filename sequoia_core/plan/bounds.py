@@ -10,7 +10,7 @@ import numpy as np
 
 # Prices fall by a constant factor, so that s / p[k] lies equally far from its neighbours for all
 # s; a dual is convex, so chords between prices lie above it. The last price is zero.
-FACTOR, STEPS = 1.08, 128
+FACTOR, STEPS = 1.12, 144
 PRICES = np.append(FACTOR ** -np.arange(float(STEPS)), 0.0)
 
 

@@ -17,7 +17,9 @@ from sequoia_core.plan.table import INFEASIBLE, PlanTable
 from sequoia_core.tree.token_tree import TokenTree
 
 # How far above the likely sizes of deep subtrees to look, until a proof succeeds.
-SLACKS = (0.1, 0.5)
+SLACKS = (0.03, 0.15, 0.6)
+# Work goes with the square of the sizes: above this share of it, limits are not worth a failure.
+WORTH_LIMITING = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Choices:
@@ -75,8 +77,9 @@ def _solve(
     if len(rows) > 1:
         bounds = SubtreeBounds(rows, max_depth)
         for slack in SLACKS:
-            solver = _Solver(rows, bounds.likely_sizes(max_budget, slack), max_depth, bounds)
-            if solver.run():
+            limits = bounds.likely_sizes(max_budget, slack)
+            solver = _Solver(rows, limits, max_depth, bounds)
+            if np.square(limits).mean() < WORTH_LIMITING * max_budget**2 and solver.run():
                 return solver.values, tuple(tuple(row) for row in solver.choices)
     solver = _Solver(rows, [max_budget] * len(rows), max_depth)
     solver.run()

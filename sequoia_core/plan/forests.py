@@ -15,7 +15,7 @@ from sequoia_core.plan.table import INFEASIBLE
 # Sums in a block: few enough for a core's own cache, many enough to pay for the call.
 BLOCK_SUMS, BLOCK_SIZES = 32768, 32
 # Sums that must be saved before a cut range is tried: what trying and proving it costs.
-WORTH_CUTTING = 60000
+WORTH_CUTTING = 100000
 # Nodes over which slopes are taken, so that single steps do not mislead the guess.
 SPAN = 8
 
@@ -31,12 +31,14 @@ class Forests:
     windows: all windows of N entries, [ranks + 1, N + 2, N]; a view.
     last: int16 [ranks + 1, N + 1], nodes in the last child's subtree.
     sums: room for a block's sums; made once, since fresh memory costs more than the sums.
+    counts: 0 to N.
     """
 
     values: np.ndarray
     windows: np.ndarray
     last: np.ndarray
     sums: np.ndarray
+    counts: np.ndarray
 
     @classmethod
     def bare(cls, ranks: int, max_budget: int) -> "Forests":
@@ -46,7 +48,7 @@ class Forests:
         windows = sliding_window_view(values, max_budget, axis=1)
         last = np.zeros((ranks + 1, max_budget + 1), np.int16)
         sums = np.empty(max(BLOCK_SUMS, BLOCK_SIZES * max_budget))
-        return cls(values, windows, last, sums)
+        return cls(values, windows, last, sums, np.arange(max_budget + 1))
 
     @property
     def max_budget(self) -> int:
@@ -97,7 +99,7 @@ class Forests:
                 elders = windows[budget - stop + 2 : budget - start + 2, :width]
                 np.add(elders, gains[1 : width + 1], out=sums)
                 pick = sums.argmax(axis=1)
-                best = self.sums[pick + np.arange(0, rows * width, width)]
+                best = self.sums[pick + self.counts[:rows] * width]
                 self.values[child, budget - stop + 1 : budget - start + 1] = best
                 self.last[child, start:stop] = pick[::-1] + 1
             start = stop
@@ -135,11 +137,12 @@ class Forests:
             slope = (found[0] - found[span]) / max(span, 1)
         if not np.isfinite(slope):
             return first, budget + 1
-        steps = slope * np.arange(budget + 1)
+        steps = slope * self.counts
         left = elders[enough + 1 : budget] + steps[enough + 1 : budget]
         left = np.maximum.accumulate(left[::-1])[::-1][: len(found)]
         rest = (gains[enough + 1 : most + 1] - steps[enough + 1 : most + 1]).max()
-        doubtful = np.flatnonzero(found < left - steps[: len(found)] + rest)
-        if not len(doubtful):
+        doubtful = found < left - steps[: len(found)] + rest
+        if not doubtful.any():
             return first, first
+        doubtful = np.flatnonzero(doubtful)
         return budget - int(doubtful[-1]), budget - int(doubtful[0]) + 1
