@@ -6,7 +6,7 @@ best = max over b (Sequoia, arXiv 2402.12374v3, algorithm 1 and its depth-limite
 A child exists only after its elder siblings, which is why b counts exactly.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,13 +21,14 @@ SLACKS = (0.03, 0.15, 0.6)
 # Work goes with the square of the sizes: above this share of it, limits are not worth a failure.
 WORTH_LIMITING = 0.5
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Choices:
     """Back-pointers of one subtree depth: how the best tree of each size is put together.
 
     branch: int16 [N + 1], children of the root; last: int16 [ranks + 1, N + 1], nodes in the
-    last child's subtree when the root has b children; first: the smallest size whose tree is not
-    that of one level less.
+    last child's subtree when the root has b children; first: trees smaller than this are those
+    of one level less.
     """
 
     branch: np.ndarray
@@ -44,12 +45,16 @@ class DynamicProgramTable(PlanTable):
     def tree(self, budget: int, depth: int) -> TokenTree:
         """See PlanTable.tree."""
         self.check(budget, depth)
-        parents, level, size = [-1], [(0, budget)], 1
+        parents, level, size = [-1], [(0, budget, depth)], 1
         for above in range(depth):
-            choices = self.choices[min(above, len(self.choices) - 1)][depth - above]
-            level = [(node, share) for node, total in level for share in _shares(choices, total)]
-            parents += [node for node, _ in level]
-            level = [(size + index, share) for index, (_, share) in enumerate(level)]
+            row = self.choices[min(above, len(self.choices) - 1)]
+            level = [
+                (node, share, remaining)
+                for node, total, levels in level
+                for share, remaining in _shares(row, total, levels)
+            ]
+            parents += [node for node, _, _ in level]
+            level = [(size + index, *entry[1:]) for index, entry in enumerate(level)]
             size += len(level)
         return TokenTree(parents)
 
@@ -61,9 +66,7 @@ def dynamic_program_table(
     ranks = min(max_branch, acceptance.ranks, max(1, max_budget - 1))
     rows = acceptance.rows[: max(1, max_depth), :ranks]
     values, choices = _solve(rows, max_budget, max_depth)
-    return DynamicProgramTable(
-        np.stack(values[0], axis=1), _widths(choices, max_depth), choices
-    )
+    return DynamicProgramTable(np.stack(values[0], axis=1), _widths(choices, max_depth), choices)
 
 
 def _solve(
@@ -126,6 +129,7 @@ class _Solver:
         first = 2
         if remaining > 1:
             first = _first_change(below, self._below(row, remaining - 2))
+        choice = replace(choice, first=first)
         if first <= limit:
             best, branch = best.copy(), choice.branch.copy()
             best[first:], branch[first:] = self.roots[row].deepen(below, first)
@@ -161,9 +165,7 @@ def _leaf(limit: int) -> np.ndarray:
 
 
 def _no_choice(limit: int) -> _Choices:
-    return _Choices(
-        np.zeros(limit + 1, np.int16), np.zeros((1, limit + 1), np.int16), limit + 1
-    )
+    return _Choices(np.zeros(limit + 1, np.int16), np.zeros((1, limit + 1), np.int16), limit + 1)
 
 
 def _first_change(deepest: np.ndarray, before: np.ndarray) -> int:
@@ -197,21 +199,21 @@ class _Roots:
         return self.forests.best(first)
 
 
-def _shares(choices: _Choices, total: int) -> list[int]:
-    """Sizes of the children's subtrees, in draw order, of the best tree with `total` nodes."""
-    shares = []
+def _shares(row: tuple[_Choices, ...], total: int, remaining: int) -> list[tuple[int, int]]:
+    """(nodes, levels left) of the children's subtrees, in draw order, of the best tree."""
+    while total < row[remaining].first and remaining:
+        remaining -= 1
+    choices, shares = row[remaining], []
     for branch in range(int(choices.branch[total]), 0, -1):
-        shares.append(int(choices.last[branch, total]))
-        total -= shares[-1]
+        shares.append((int(choices.last[branch, total]), remaining - 1))
+        total -= shares[-1][0]
     return shares[::-1]
 
 
 def _widths(choices: tuple[tuple[_Choices, ...], ...], max_depth: int) -> np.ndarray:
     """Draft pass widths of every (n, d): the children's, one level down, added up; [n, d, l]."""
     last = len(choices) - 1
-    widths = [
-        np.zeros((max_depth + 1, len(row[0].branch), max_depth), np.int16) for row in choices
-    ]
+    widths = [np.zeros((max_depth + 1, len(row[0].branch), max_depth), np.int16) for row in choices]
     for row, remaining, takes in reversed(_takes_in_use(choices, max_depth)):
         below = widths[min(row + 1, last)][remaining - 1]
         out = widths[row][remaining]
@@ -248,8 +250,7 @@ def _takes_in_use(
     for remaining in range(max_depth, 0, -1):
         for row in range(min(last, max_depth - remaining) + 1):
             choice, wanted = choices[row][remaining], used[row][remaining]
-            known = choice is choices[row][remaining - 1]
-            first = len(wanted) if known else choice.first
+            first = choice.first
             used[row][remaining - 1, :first] |= wanted[:first]
             takes = _takes(choice, first, first + np.flatnonzero(wanted[first:]))
             for _, shares in takes.children:
