@@ -221,7 +221,7 @@ def _widths(choices: tuple[tuple[_Choices, ...], ...], max_depth: int) -> np.nda
         out[takes.sizes, 0] = 1
         for sizes, shares in takes.children:
             out[sizes, 1:remaining] += below[shares, : remaining - 1]
-    return widths[0].transpose(1, 0, 2)
+    return np.ascontiguousarray(widths[0].transpose(1, 0, 2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
