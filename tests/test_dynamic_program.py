@@ -232,6 +232,18 @@ def test_hostile_vectors_equal_the_plain_recurrence(name, by_depth, cutting, mon
     check_sampled_trees(table, acceptance, count=60)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_any_limits_equal_the_plain_recurrence(seed):
+    generator = np.random.default_rng(seed)
+    values = generator.random(generator.integers(1, 7, 2)) ** generator.integers(1, 9)
+    values[generator.random(values.shape) < 0.2] = 0.0
+    values *= generator.uniform(0.2, 1.0) / np.maximum(values.sum(axis=1, keepdims=True), 1e-9)
+    acceptance = AcceptanceVector("sequoia", values)
+    budget, depth, branch = generator.integers([1, 0, 1], [60, 8, 8]).tolist()
+    table = check_against_the_recurrence(acceptance, budget, depth, branch)
+    check_sampled_trees(table, acceptance, count=20)
+
+
 @pytest.mark.parametrize("name", cases.cases())
 def test_the_timed_vectors_equal_the_plain_recurrence(name):
     acceptance = cases.cases()[name]
