@@ -65,35 +65,39 @@ def dynamic_program_table(
     """Optimal trees for all n <= max_budget, d <= max_depth and at most max_branch children."""
     ranks = min(max_branch, acceptance.ranks, max(1, max_budget - 1))
     rows = acceptance.rows[: max(1, max_depth), :ranks]
-    values, choices = _solve(rows, max_budget, max_depth)
-    return DynamicProgramTable(np.stack(values[0], axis=1), _widths(choices, max_depth), choices)
+    solver = _solve(rows, max_budget, max_depth)
+    choices = tuple(tuple(row) for row in solver.choices)
+    expected = np.stack(solver.values[0], axis=1)
+    return DynamicProgramTable(expected, _widths(choices, max_depth), choices)
 
 
-def _solve(
-    rows: np.ndarray, max_budget: int, max_depth: int
-) -> tuple[list[list[np.ndarray]], tuple[tuple[_Choices, ...], ...]]:
-    """values[row][r]: best expected tokens of subtrees rooted at depth `row`, r levels deep.
+def _solve(rows: np.ndarray, max_budget: int, max_depth: int) -> "_Solver":
+    """All budgets and depths for row 0, and what they need of the rows below it.
 
-    Deep rows are solved for small subtrees only, [limit + 1], and row 0 for all, [N + 1]. If it
-    cannot be proven that larger subtrees would gain nothing, the limits are raised.
+    Deep rows are solved for small subtrees only. If it cannot be proven that larger ones would
+    gain nothing, the limits are raised.
     """
     if len(rows) > 1:
         bounds = SubtreeBounds(rows, max_depth)
         for slack in SLACKS:
             limits = bounds.likely_sizes(max_budget, slack)
-            solver = _Solver(rows, limits, max_depth, bounds)
-            if np.square(limits).mean() < WORTH_LIMITING * max_budget**2 and solver.run():
-                return solver.values, tuple(tuple(row) for row in solver.choices)
-    solver = _Solver(rows, [max_budget] * len(rows), max_depth)
+            if np.square(limits).mean() < WORTH_LIMITING * max_budget**2:
+                solver = _Solver(rows, limits, max_depth, bounds)
+                if solver.run():
+                    return solver
+    # A node at depth `row` has at least that many above it.
+    limits = [max(1, max_budget - row) for row in range(len(rows))]
+    solver = _Solver(rows, limits, max_depth)
     solver.run()
-    return solver.values, tuple(tuple(row) for row in solver.choices)
+    return solver
 
 
 class _Solver:
     """One run of the recurrence, for subtrees of at most limits[row] nodes at depth `row`.
 
     Below the last row every depth is alike, so the last row's subtrees feed themselves.
-    values, choices: by row and levels left. exact: up to which size values are right.
+    values[row][r]: best expected tokens of subtrees with r levels below their root, float64
+    [limit + 1]; choices: how they are made; exact: up to which size the values are right.
     """
 
     def __init__(
@@ -129,8 +133,9 @@ class _Solver:
         first = 2
         if remaining > 1:
             first = _first_change(below, self._below(row, remaining - 2))
-        choice = replace(choice, first=first)
-        if first <= limit:
+        if first > limit:
+            choice = replace(choice, first=first)
+        else:
             best, branch = best.copy(), choice.branch.copy()
             best[first:], branch[first:] = self.roots[row].deepen(below, first)
             choice = _Choices(branch, self.roots[row].forests.last.copy(), first)
