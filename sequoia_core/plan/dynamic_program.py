@@ -266,11 +266,14 @@ def _takes_in_use(
 
 def _takes(choice: _Choices, first: int, sizes: np.ndarray) -> _Takes:
     """What each child takes of trees of these sizes, the youngest child first."""
-    sizes = sizes[choice.branch[sizes] > 0]
-    branch, total, children = choice.branch[sizes], sizes.copy(), []
+    branch = choice.branch[sizes]
+    # With the most children first, those that have another child are always the first ones.
+    order = np.argsort(-branch, kind="stable")[: np.count_nonzero(branch)]
+    sizes, branch = sizes[order], branch[order]
+    total, children = sizes.copy(), []
     for child in range(int(branch.max(initial=0)), 0, -1):
-        active = np.flatnonzero(branch >= child)
-        shares = choice.last[child, total[active]]
-        children.append((sizes[active], shares))
-        total[active] -= shares
+        active = np.searchsorted(-branch, -child, side="right")
+        shares = choice.last[child, total[:active]]
+        children.append((sizes[:active], shares))
+        total[:active] -= shares
     return _Takes(first, sizes, children)
