@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sequoia_core.plan.table import INFEASIBLE
 
 # Sums in a block: few enough for a core's own cache, many enough to pay for the call.
-BLOCK_SUMS, BLOCK_SIZES = 32768, 32
+BLOCK_SUMS, BLOCK_SIZES = 65536, 32
 # Sums that must be saved before a cut range is tried: what trying and proving it costs.
 WORTH_CUTTING = 100000
 # Nodes over which slopes are taken, so that single steps do not mislead the guess.
