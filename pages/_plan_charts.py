@@ -5,7 +5,14 @@ import streamlit as st
 
 from pages._charts import lines
 from pages._plan_controls import Planned
-from sequoia_core.plan.curves import batch_curve, family_curves, pays_until, scale_curve
+from sequoia_core.plan.curves import (
+    batch_curve,
+    family_curves,
+    grid_curve,
+    pays_until,
+    scale_curve,
+)
+from sequoia_core.plan.optimizer import EMPIRICAL
 
 CURVE_POINTS = 96
 TOKENS = {"type": "log", "min": 1, "max": 1024, "name": "tree budget n"}
@@ -23,6 +30,8 @@ def budget_curves(planned: Planned) -> None:
         batch_size=plan.batch_size,
         max_branch=planned.branch,
     )
+    if plan.family == EMPIRICAL:
+        curves = {EMPIRICAL: grid_curve(plan.grid, budgets), **curves}
     x = budgets.tolist()
     speedups = {name: (x, curve.speedup.tolist()) for name, curve in curves.items()}
     tokens = {name: (x, curve.expected_tokens.tolist()) for name, curve in curves.items()}
