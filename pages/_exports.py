@@ -14,7 +14,7 @@ from sequoia_core.plan.exports.source import with_vector_of
 PLAN = "plan"
 # Made when they are asked for: their size grows with the square of the tree, or they take a while.
 ON_DEMAND = ("growmap", "graphml")
-LANGUAGES = {"vllm": "bash", "sglang": "bash", "llama.cpp": "bash", "tensorrt-llm": "yaml"}
+LANGUAGES = {"tensorrt-llm": "yaml"}
 PREVIEW = 4000
 
 
@@ -99,8 +99,13 @@ def _export(planned: Planned, to: str) -> None:
         key="download",
         on_click="ignore",
     )
-    cut = export.text[:PREVIEW]
-    st.code(cut if cut == export.text else f"{cut}…", language=LANGUAGES.get(to), wrap_lines=True)
+    if to in ENGINES:
+        st.code(export.fields["shell"], language="bash", wrap_lines=True)
+        st.caption(f"The whole {export.file_name}, with its notes and the variants as comments:")
+        st.code(export.text, language=LANGUAGES.get(to, "bash"), wrap_lines=True)
+    else:
+        cut = export.text[:PREVIEW]
+        st.code(cut if cut == export.text else f"{cut}…", language=None, wrap_lines=True)
     _notes(export)
 
 

@@ -1,5 +1,7 @@
 """What can be planned with: the bundled presets, and the files that this session has added."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -13,6 +15,7 @@ from sequoia_core.plan.acceptance import (
     list_acceptance_presets,
     load_acceptance,
 )
+from sequoia_core.plan.counters.registry import read_counters
 from sequoia_core.plan.hardware import (
     HardwareProfile,
     hardware_from_dict,
@@ -31,6 +34,13 @@ SHELVES = {
     "plan": TREES,
     "growmap": TREES,
     PATHS: TREES,
+}
+READERS: dict[str, Callable[[Any], Any]] = {
+    "acceptance": acceptance_from_dict,
+    "hardware": hardware_from_dict,
+    "plan": lambda content: plan_from_dict(content).tree,
+    "growmap": from_growmap,
+    PATHS: from_paths,
 }
 MAX_BYTES = 5_000_000
 MAX_FILES = 32
@@ -76,19 +86,35 @@ def add_file(file_name: str, data: bytes) -> tuple[str, str]:
         raise FileFormatError(
             f"{file_name} has {len(data) / 1e6:.1f} MB, and at most {MAX_BYTES / 1e6:.0f} are read."
         )
-    content = parse_json(data, file_name)
-    kind = PATHS if isinstance(content, list) else _kind(content, file_name)
     if sum(map(len, _library().values())) >= MAX_FILES:
         raise InputError(f"This session holds {MAX_FILES} files, the most it keeps: reload it.")
-    shelf, name = SHELVES[kind], _free_name(SHELVES[kind], PurePath(file_name).stem)
+    shelf, value = _told(file_name, data)
+    name = _free_name(shelf, PurePath(file_name).stem)
+    _own(shelf)[name] = value if shelf == TREES else replace(value, name=name)
+    return shelf, name
+
+
+def add_counters(text: str) -> tuple[str, tuple[str, ...]]:
+    """Take in what a serving engine counted. Returns the vector's name and what to know of it.
+
+    Raises InputError where no engine's counters are found or they contradict each other.
+    """
+    reading = read_counters(text)
+    name = _free_name(ACCEPTANCE, f"{reading.engine} counters")
+    _own(ACCEPTANCE)[name] = reading.vector(name=name)
+    return name, reading.notes
+
+
+def _told(file_name: str, data: bytes) -> tuple[str, Any]:
+    """Which shelf a file belongs to, and what it holds."""
+    content = parse_json(data, file_name)
+    kind = PATHS if isinstance(content, list) else _kind(content, file_name)
     if kind != PATHS:
         check_tag(content, kind, file_name)
     try:
-        value = _read(kind, content, name)
+        return SHELVES[kind], READERS[kind](content)
     except (InputError, FileFormatError) as error:
         raise FileFormatError(f"{file_name}: {error}") from error
-    _own(shelf)[name] = value
-    return shelf, name
 
 
 def _kind(content: Any, file_name: str) -> str:
@@ -101,16 +127,6 @@ def _kind(content: Any, file_name: str) -> str:
             f"its format is {tag!r}."
         )
     return kind
-
-
-def _read(kind: str, content: Any, name: str) -> Any:
-    if kind == "acceptance":
-        return acceptance_from_dict(content, name=name)
-    if kind == "hardware":
-        return hardware_from_dict(content, name=name)
-    if kind == "plan":
-        return plan_from_dict(content).tree
-    return from_paths(content) if kind == PATHS else from_growmap(content)
 
 
 def _free_name(shelf: str, stem: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages import _library as library
+from pages._add_file import add_file
 from pages._inputs import (
     AUTO,
     NO_HARDWARE,
@@ -59,13 +60,13 @@ def family_choices() -> list[str]:
 
 
 def plan_controls() -> Planned | None:
-    """All controls; None where no plan can be made, which the controls then say."""
+    """All controls; None where they fit no plan, which they then say."""
     acceptance = _draft()
     hardware = _machine()
     family, sliders, automatic = _tree()
     branch, batch, scale = _limits()
     versus = _versus()
-    _files()
+    add_file()
     wishes = {"max_branch": branch, "batch_size": batch}
     if automatic:
         planned, mistake = _try(acceptance, scale, hardware, versus, family, wishes)
@@ -82,6 +83,10 @@ def plan_controls() -> Planned | None:
         planned, mistake = _try(acceptance, scale, hardware, versus, family, wishes)
     if mistake:
         sliders.error(mistake)
+        if "last_planned" not in st.session_state:
+            # A link's settings fit no tree: show the best one until they do.
+            free = {key: wishes[key] for key in ("max_branch", "batch_size")}
+            planned, _ = _try(acceptance, scale, hardware, versus, family, free)
     return planned
 
 
@@ -150,36 +155,6 @@ def _versus() -> str:
         bind=LINK,
         help="A second profile: what this tree would be worth there, and what would be best there.",
     )
-
-
-def _files() -> None:
-    """Take in files of the session's own."""
-    with st.popover("Add a file", width="stretch"):
-        st.file_uploader(
-            "Acceptance, hardware, plan, growmap or path list",
-            type="json",
-            key="upload",
-            on_change=_take_upload,
-            help="JSON files that the command line writes and this page offers for download.",
-        )
-        st.caption("It stays in this browser session and joins the pickers above.")
-        if note := st.session_state.get("upload_note"):
-            (st.error if st.session_state.upload_failed else st.success)(note)
-
-
-def _take_upload() -> None:
-    """Before the pickers are drawn, so that they offer the file at once."""
-    upload = st.session_state.upload
-    if upload is None:
-        st.session_state.upload_note = ""
-        return
-    try:
-        shelf, name = library.add_file(upload.name, upload.getvalue())
-    except SequoiaError as error:
-        st.session_state.update(upload_note=str(error), upload_failed=True)
-        return
-    note = f"“{name}” was added to {'the families' if shelf == library.TREES else shelf}."
-    st.session_state.update(upload_note=note, upload_failed=False)
 
 
 def _try(

@@ -70,6 +70,7 @@ def _request(controls: Controls) -> Request:
         ),
         None if plain else controls.plan.speedup,
         server().worker.resident,
+        None if plain else controls.plan.expected_tokens,
     )
 
 

@@ -12,15 +12,18 @@ from typing import NoReturn
 from sequoia_core.errors import InputError, SequoiaError
 
 # Name and one-line help. Module sequoia_core.commands.<name> offers add_parser(subparsers) ->
-# parser, run(arguments, progress) -> dict of JSON values, describe(result) -> text for people.
+# parser, run(arguments, progress) -> dict of JSON values, describe(result) -> text for people, and
+# where a result can be bad news status(result) -> exit code.
 COMMANDS = {
     "plan": "choose the best token tree for an acceptance vector and a hardware profile",
     "generate": "continue a prompt, speculatively or plainly",
     "calibrate": "measure a pair's acceptance vector",
     "export": "take a plan to other tools and serving engines",
     "import-growmap": "convert a .pt growmap of the reference implementation to JSON",
+    "import-acceptance": "turn a serving engine's counters into an acceptance vector",
     "profile": "measure this machine's seconds by token count",
     "bench": "measure every method side by side",
+    "verify": "check that every method is lossless for a pair",
 }
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
@@ -34,7 +37,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
+    """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted.
+
+    A command whose result can be a failed check says so with 1.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         command = next((word for word in argv if word in COMMANDS), None)
@@ -48,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("error: interrupted.", file=sys.stderr)
         return EXIT_INTERRUPTED
     _show(json.dumps(result, allow_nan=False) if arguments.json else module.describe(result))
-    return EXIT_OK
+    return module.status(result) if hasattr(module, "status") else EXIT_OK
 
 
 def _show(text: str) -> None:

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from sequoia_core.cli import main
+from sequoia_core.decode.methods import NAMES
 from sequoia_core.errors import InputError
-from sequoia_core.measure.benchmark import Outcome, benchmark
+from sequoia_core.measure.benchmark import Outcome, Prediction, benchmark
 
 
 def steady(tokens: int, steps: int, seconds: float):
@@ -19,13 +20,28 @@ def test_speedup_is_tokens_per_second_over_the_baselines():
         {"autoregressive": steady(10, 10, 2.0), "sequoia": steady(12, 4, 1.2)},
         ["a", "b"],
         repeats=3,
-        predicted={"sequoia": 1.9},
+        predicted={"sequoia": Prediction(1.9, 3.1)},
     )
     plain, tree = rows
     assert (plain.method, plain.speedup, plain.predicted_speedup) == ("autoregressive", 1.0, None)
     assert (tree.tokens_per_second, tree.tokens_per_step) == (pytest.approx(10), 3)
     assert tree.speedup == tree.speedup_low == tree.speedup_high == pytest.approx(2)
-    assert tree.predicted_speedup == 1.9
+    assert (tree.predicted_speedup, tree.predicted_tokens_per_step) == (1.9, 3.1)
+
+
+def test_the_decode_speedup_leaves_the_reading_of_the_prompt_out():
+    rows = benchmark(
+        {
+            "autoregressive": lambda prompt: Outcome(10, 10, 3.0, 2.0),
+            "sequoia": lambda prompt: Outcome(10, 4, 2.0, 1.0),
+            "hf-generate": steady(10, 10, 2.0),
+        },
+        ["a"],
+        repeats=2,
+        predicted={},
+    )
+    assert [row.decode_speedup for row in rows] == [1.0, 2.0, None]
+    assert [row.speedup for row in rows] == [1.0, 1.5, 1.5]
 
 
 def test_low_and_high_are_the_extremes_of_the_repeats():
@@ -66,7 +82,7 @@ def test_the_command_measures_every_method(capsys):
     result = json.loads(capsys.readouterr().out)
     assert code == 0
     rows = {row["method"]: row for row in result["rows"]}
-    assert set(rows) == {"autoregressive", "chain", "sequoia", "hf-generate", "hf-assisted"}
+    assert set(rows) == {*NAMES, "hf-generate", "hf-assisted"}
     assert rows["autoregressive"]["speedup"] == 1
     assert rows["autoregressive"]["tokens_per_step"] == rows["hf-generate"]["tokens_per_step"] == 1
     assert all(row["tokens_per_second"] > 0 for row in rows.values())

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from fakes import tiny_pair
+from written_out import rounds
 
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.self_test import SelfTest
-from sequoia_core.decode.verification import residual, rounds
+from sequoia_core.decode.verification import residual
 from sequoia_core.errors import InputError
 from sequoia_core.measure import ranks, texts
 from sequoia_core.measure.averages import by_depth

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sequoia_core.cli import main
+from sequoia_core.decode.methods import NAMES
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
 
@@ -38,6 +39,34 @@ def test_generate_gives_the_same_text_with_a_tree_and_without(capsys):
     assert plain["steps"] == 24
     assert tree["tokens_per_step"] == 24 / tree["steps"] > 1
     assert tree["tokens_per_second"] == pytest.approx(24 / tree["seconds"])
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_generate_takes_every_method_to_the_same_greedy_text(capsys, tmp_path, method):
+    file = tmp_path / "trace.json"
+    common = [*PROMPT, *PAIR, "--max-new-tokens", "12"]
+    plain = answer(capsys, "generate", *common, "--method", "autoregressive")
+    result = answer(
+        capsys, "generate", *common, "--method", method, "--budget", "6", "--trace", str(file)
+    )
+    assert result["token_ids"] == plain["token_ids"]
+    assert (result["method"], result["budget"] <= 6) == (method, True)
+    trace = json.loads(file.read_text(encoding="utf-8"))
+    grown = method in ("specexec", "dynamic")
+    assert trace["method"] == method
+    assert (trace["parents"] is None) == grown
+    assert all(len(step["nodes"]["parent"]) <= 6 for step in trace["steps"])
+
+
+def test_a_vector_of_another_rule_is_never_used_silently(capsys):
+    common = [*PROMPT, *PAIR, "--max-new-tokens", "2", "--temperature", "0.6"]
+    argv = ["generate", *common, "--acceptance", "bundled-t0.6", "--method"]
+    assert main([*argv, "topk", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "topk is planned with bundled-t0.6, whose acceptance is that of sequoia" in captured.err
+    assert json.loads(captured.out)["planned_with"]["acceptance_rule"] == "sequoia"
+    assert main([*argv, "sequoia", "--json"]) == 0
+    assert "is planned with" not in capsys.readouterr().err
 
 
 def test_a_trace_file_holds_every_step(capsys, tmp_path):

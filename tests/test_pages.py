@@ -360,3 +360,22 @@ def other_vocabulary(folder: Path) -> str:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return str(folder)
+
+
+def what_if_table(app: AppTest):
+    return next(t.value for t in app.dataframe if "tokens per step" in t.value.columns)
+
+
+def test_replaying_the_tree_that_was_run_gives_its_own_steps_and_other_trees_answer_at_once():
+    app = generate(
+        open_app(prompt="Once upon a time", budget="12", new_tokens="24", temperature="0")
+    )
+    run = app.session_state["last_run"]
+    table = what_if_table(app)
+    assert table["tokens per step"].tolist() == ["predicted", "replayed on this text", "measured"]
+    own = table[table.columns[1]].tolist()
+    assert own[1] == own[2] == f"{run.tokens / len(run.steps):.2f}"
+    app.slider(key="budget").set_value(300).run()
+    planned = what_if_table(app)["planned (300 nodes, 5 deep)"].tolist()
+    assert float(planned[1]) >= float(own[1])
+    assert planned[2] == "–"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from engine_texts import VLLM_METRICS
 from streamlit.testing.v1 import AppTest
 from test_pages import APP, errors, metric, press, says, wait_for
 
@@ -11,6 +12,7 @@ from pages import _library as library
 from pages._speedup_map import _scale
 from sequoia_core.errors import FileFormatError
 from sequoia_core.plan.acceptance import load_acceptance
+from sequoia_core.plan.counters.registry import read_counters
 from sequoia_core.plan.exports.registry import ENGINES, make_export
 from sequoia_core.plan.exports.request import Request
 from sequoia_core.plan.exports.source import with_vector_of
@@ -205,6 +207,17 @@ def test_a_file_too_large_is_refused_before_it_is_read():
         library.add_file("huge.json", b" " * 6_000_000)
 
 
+def test_pasted_counters_of_a_server_become_a_vector_that_plans_chains():
+    app = open_plan()
+    app.text_area(key="counters").set_value(VLLM_METRICS).run()
+    assert [shown.value for shown in app.success] == ["“vllm counters” was added to acceptance."]
+    assert says(app, "A tree cannot be planned from chain counters")
+    app.selectbox(key="acceptance").set_value("vllm counters").run()
+    assert_shows(app, make_plan(read_counters(VLLM_METRICS).vector(name="x"), PROFILE))
+    app.text_area(key="counters").set_value("nothing of the kind").run()
+    assert "No serving engine's counters" in errors(app)[0]
+
+
 # Exports
 
 
@@ -216,10 +229,11 @@ def test_every_launch_line_is_the_core_s(to):
     plan = make_plan(VECTOR, PROFILE)
     request = Request(tree=plan.tree, acceptance=VECTOR, hardware=PROFILE, target_model="org/large")
     # The bundled vector of the engine's own rule takes the place of the plan's, in words.
-    request = with_vector_of(("topk",), request)
-    assert f"Planned from '{VECTOR.name}-topk'" in app.code[0].value
+    export = make_export(to, with_vector_of(("topk",), request))
+    assert app.code[0].value == export.fields["shell"]
+    assert app.code[1].value == export.text.rstrip("\n")
+    assert f"Planned from '{VECTOR.name}-topk'" in export.text
     assert not any("for the rule" in warning.value for warning in app.warning)
-    assert app.code[0].value == make_export(to, request).text[:4000].rstrip("\n")
 
 
 def test_tree_files_are_offered_and_an_unfit_tree_is_refused_in_words():

@@ -148,6 +148,13 @@ def test_every_family_has_a_curve_of_what_its_members_are_worth():
     assert planned.speedup[0] == planned.expected_tokens[0] == 1
 
 
+def test_where_no_tree_has_so_many_nodes_a_curve_has_no_speedup():
+    one_child = AcceptanceVector("topk", [0.7])
+    curve = family_curves(one_child, FLAT, np.array([1, 5, 40]), max_budget=40, max_depth=8)
+    assert np.isfinite(curve["sequoia"].speedup).tolist() == [True, True, False]
+    assert np.isfinite(curve["sequoia"].expected_tokens).all()
+
+
 def test_a_chain_pays_from_the_acceptance_at_which_it_beats_plain_decoding():
     tree = k_ary(2, 3)
     points = scale_curve(tree, FALLING, FLAT, [0.1, 0.5, 1.0, 1.2])

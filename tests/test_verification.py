@@ -5,13 +5,15 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from written_out import rounds
 
 from sequoia_core.decode.sampling import nucleus
 from sequoia_core.decode.verification import (
+    Verdict,
     acceptance_probability,
     residual,
-    rounds,
-    verify_children,
+    verify_drawn,
+    verify_sample,
     without,
 )
 
@@ -117,21 +119,64 @@ def test_spent_draft_mass_becomes_uniform_over_untried_tokens():
 def test_a_token_the_target_never_says_is_never_accepted():
     target, draft = torch.tensor([0.0, 1.0]), torch.tensor([0.9, 0.1])
     assert float(acceptance_probability(target, draft, 0)) == 0
-    assert verify_children(target, draft, [0], torch.tensor([0.0]))[0] is None
+    assert verify_drawn(target, draft, [0], Coins(0.0)).rank is None
 
 
-def test_verify_children_follows_the_coins():
+class Coins:
+    """A source whose coins are given and whose tokens are the most probable ones."""
+
+    def __init__(self, *uniforms: float):
+        self.uniforms = uniforms
+
+    def first_accepted(self, chances) -> int | None:
+        pairs = enumerate(chances)
+        return next((i for i, chance in pairs if self.uniforms[i] < chance), None)
+
+    def token(self, probs: torch.Tensor) -> int:
+        return int(probs.argmax())
+
+
+def test_drawn_children_follow_the_coins():
     target, draft = torch.tensor([0.3, 0.7]), torch.tensor([0.6, 0.4])
-    assert verify_children(target, draft, [0, 1], torch.tensor([0.49, 0.0]))[0] == 0
-    rank, _ = verify_children(target, draft, [0, 1], torch.tensor([0.51, 0.0]))
-    assert rank == 1
-    rank, rest = verify_children(target, draft, [0], torch.tensor([0.51]))
-    assert rank is None
-    assert rest.tolist() == [0, 1]
+    assert verify_drawn(target, draft, [0, 1], Coins(0.49, 0.0)) == Verdict(0, 0)
+    assert verify_drawn(target, draft, [0, 1], Coins(0.51, 0.0)) == Verdict(1, 1)
+    assert verify_drawn(target, draft, [0], Coins(0.51)) == Verdict(None, 1, 1.0)
+
+
+def test_with_replacement_a_twin_is_tried_against_the_residual():
+    target, draft = torch.tensor([0.3, 0.7]), torch.tensor([0.6, 0.4])
+    chances = [float(c) for c, _ in rounds(target, draft, [0, 0], replacement=True)]
+    assert chances == pytest.approx([0.5, 0.0])
+    twins = verify_drawn(target, draft, [0, 0], Coins(0.51, 0.01), replacement=True)
+    assert twins == Verdict(None, 1, 1.0)
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_the_engines_verdicts_are_those_of_the_rule_written_out(replacement):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        target, draft = torch.randn(2, 6, generator=generator).mul(2).softmax(-1)
+        tokens = torch.multinomial(draft, 4, replacement, generator=generator).tolist()
+        coins = torch.rand(4, generator=generator).tolist()
+        verdict = verify_drawn(target, draft, tokens, Coins(*coins), replacement=replacement)
+        written = list(rounds(target, draft, tokens, replacement=replacement))
+        accepted = [coin < float(chance) for coin, (chance, _) in zip(coins, written, strict=True)]
+        if True in accepted:
+            assert verdict == Verdict(accepted.index(True), tokens[accepted.index(True)])
+        else:
+            best = int(written[-1][1].argmax())
+            assert (verdict.rank, verdict.token) == (None, best)
+            assert verdict.prob == pytest.approx(float(written[-1][1][best]))
+
+
+def test_a_sample_of_the_target_is_a_child_or_the_bonus():
+    target = torch.tensor([0.1, 0.6, 0.3])
+    assert verify_sample(target, [2, 1], Coins()) == Verdict(1, 1)
+    assert verify_sample(target, [2, 0], Coins()) == Verdict(None, 1, pytest.approx(0.6))
 
 
 def test_inputs_are_left_as_they_were():
     target, draft = torch.tensor([0.3, 0.7]), torch.tensor([0.6, 0.4])
-    list(rounds(target, draft, [0, 1]))
+    verify_drawn(target, draft, [0, 1], Coins(1.0, 1.0))
     assert target.tolist() == pytest.approx([0.3, 0.7])
     assert draft.tolist() == pytest.approx([0.6, 0.4])

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 import transformers
 
+from sequoia_core.assets import asset
+from sequoia_core.commands._methods import Planned, add_planning_arguments, planned_method
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
@@ -21,24 +23,26 @@ from sequoia_core.commands._models import (
 )
 from sequoia_core.commands.calibrate import read_prompts
 from sequoia_core.decode.engine import GenerationSettings
+from sequoia_core.decode.loading import resolve_device
+from sequoia_core.decode.methods import NAMES
+from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, tagged, write_json
-from sequoia_core.measure.benchmark import BASELINE, Method, benchmark
+from sequoia_core.measure.benchmark import BASELINE, Method, Prediction, benchmark
 from sequoia_core.measure.methods import (
+    engine_method,
     hf_assisted,
     hf_generate,
-    tree_method,
     tuned_assistant_tokens,
 )
 from sequoia_core.measure.profiler import device_name
-from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
-from sequoia_core.plan.optimizer import make_plan
-from sequoia_core.plan.presets import DEFAULT_HARDWARE, bundled_acceptance
-from sequoia_core.tree.token_tree import TokenTree
+from sequoia_core.plan.presets import bundled_hardware
 
-METHODS = (BASELINE, "chain", "sequoia", "hf-generate", "hf-assisted")
+METHODS = (*NAMES, "hf-generate", "hf-assisted")
+# Openings that no bundled acceptance vector was calibrated on: ten to judge, three to tune with.
+PROMPT_FILE = "bench_prompts.jsonl"
 PROMPTS = 10
 
 
@@ -48,9 +52,10 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     add_model_arguments(parser)
     parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated")
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
-    parser.add_argument("--acceptance", help="preset or file to plan with")
-    parser.add_argument("--hardware", default=DEFAULT_HARDWARE, help="preset or file to plan with")
+    add_planning_arguments(parser)
     add_sampling_arguments(parser)
+    # None: the bundled profile of the dtype that is measured in.
+    parser.set_defaults(hardware=None)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", help="also write the result to this file")
     return parser
@@ -62,8 +67,9 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         check_writable(arguments.out)
     names = _names(arguments.methods)
     settings = sampling_settings(arguments)
-    prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
-    plans = _plans(arguments, names)
+    prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
+    arguments.dtype, arguments.hardware = _dtype_and_hardware(arguments)
+    plans = {name: planned_method(name, arguments, progress) for name in names if name in NAMES}
     pair = load_named_pair(arguments, progress)
     # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
     methods = _methods(pair, settings, names, plans, prompts[-3:], progress)
@@ -71,7 +77,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         methods,
         prompts[:PROMPTS],
         repeats=arguments.repeats,
-        predicted={name: plan.speedup for name, plan in plans.items()},
+        predicted={name: _prediction(planned) for name, planned in plans.items()},
         progress=by_fraction(progress),
     )
     result = tagged("benchmark", _content(arguments, pair, plans, rows))
@@ -88,30 +94,37 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys([BASELINE, *names]))
 
 
-def _plans(arguments: Namespace, names: list[str]) -> dict[str, Any]:
-    """The best tree of each planned family."""
-    families = [name for name in names if name in ("chain", "sequoia")]
-    if not families:
-        return {}
-    acceptance = load_acceptance(arguments.acceptance or bundled_acceptance(arguments.temperature))
-    hardware = load_hardware(arguments.hardware)
-    return {family: make_plan(acceptance, hardware, family=family) for family in families}
+def _dtype_and_hardware(arguments: Namespace) -> tuple[str, str]:
+    """What to measure in and to plan with; `auto` is settled by a profile that is named, else it
+    is the dtype in which plain decoding is fastest: nothing is compared with less than the best.
+    """
+    dtype, named = arguments.dtype, arguments.hardware
+    if dtype == "auto" and resolve_device(arguments.device).type == "cpu":
+        here = native_dtypes()
+        profiled = load_hardware(named).dtype if named else ""
+        dtype = profiled if profiled in here else here[-1]
+    return dtype, named or bundled_hardware(dtype)
+
+
+def _prediction(planned: Planned) -> Prediction | None:
+    """The plan's, where it speaks of this method."""
+    if planned.predicted_speedup is None:
+        return None
+    return Prediction(planned.predicted_speedup, planned.plan.expected_tokens)
 
 
 def _methods(
     pair: ModelPair,
     settings: GenerationSettings,
     names: list[str],
-    plans: dict[str, Any],
+    plans: dict[str, Planned],
     tuning_prompts: list[str],
     progress: Say,
 ) -> dict[str, Method]:
     methods: dict[str, Method] = {}
     for name in names:
         if name in plans:
-            methods[name] = tree_method(pair, settings, plans[name].tree)
-        elif name == BASELINE:
-            methods[name] = tree_method(pair, settings, TokenTree([-1]))
+            methods[name] = engine_method(pair, settings, plans[name].method)
         elif name == "hf-generate":
             methods[name] = hf_generate(pair, settings)
         else:
@@ -123,13 +136,20 @@ def _methods(
 
 
 def _content(
-    arguments: Namespace, pair: ModelPair, plans: dict[str, Any], rows: list
+    arguments: Namespace, pair: ModelPair, plans: dict[str, Planned], rows: list
 ) -> dict[str, Any]:
     return {
         "rows": [asdict(row) for row in rows],
         "trees": {
-            name: {"budget": plan.budget, "depth": plan.depth, "level_sizes": plan.level_sizes}
-            for name, plan in plans.items()
+            name: {
+                "budget": planned.method.budget,
+                "depth": planned.method.depth,
+                "rule": planned.method.rule.name,
+                "planned_with": planned.basis,
+                "level_sizes": planned.level_sizes,
+            }
+            for name, planned in plans.items()
+            if planned.plan
         },
         "temperature": arguments.temperature,
         "top_p": arguments.top_p,
@@ -155,14 +175,22 @@ def describe(result: dict[str, Any]) -> str:
         f"temperature {result['temperature']}, {result['repeats']} repeats; "
         f"{json.dumps(result['versions'])}",
         "",
-        "| method | tokens/s | tokens per step | speedup (lowest to highest) | predicted |",
+        "| method | tokens/s | speedup (lowest to highest) | of decoding alone, predicted "
+        "| tokens per step, predicted |",
         "|---|---|---|---|---|",
     ]
     for row in result["rows"]:
-        predicted = row["predicted_speedup"]
+        decode = _beside(row["decode_speedup"], row["predicted_speedup"])
+        steps = _beside(row["tokens_per_step"], row["predicted_tokens_per_step"])
         lines.append(
-            f"| {row['method']} | {row['tokens_per_second']:.1f} | {row['tokens_per_step']:.2f} | "
+            f"| {row['method']} | {row['tokens_per_second']:.1f} | "
             f"{row['speedup']:.2f} ({row['speedup_low']:.2f} to {row['speedup_high']:.2f}) | "
-            f"{'' if predicted is None else f'{predicted:.2f}'} |"
+            f"{decode} | {steps} |"
         )
     return "\n".join(lines)
+
+
+def _beside(measured: float | None, predicted: float | None) -> str:
+    """What was measured, and what was predicted where something was."""
+    figures = [f"{figure:.2f}" for figure in (measured, predicted) if figure is not None]
+    return ", ".join(figures)

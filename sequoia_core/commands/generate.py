@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import Any
 
+from sequoia_core.commands._methods import Planned, add_planning_arguments, planned_method
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
@@ -11,17 +12,11 @@ from sequoia_core.commands._models import (
     load_named_pair,
     sampling_settings,
 )
+from sequoia_core.decode.drafting import StaticTree
 from sequoia_core.decode.engine import Engine, Run
+from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.trace import StepTrace
-from sequoia_core.errors import InputError
 from sequoia_core.files import tagged, write_json
-from sequoia_core.plan.acceptance import load_acceptance
-from sequoia_core.plan.hardware import load_hardware
-from sequoia_core.plan.optimizer import make_plan
-from sequoia_core.plan.presets import DEFAULT_HARDWARE, bundled_acceptance
-from sequoia_core.tree.token_tree import TokenTree
-
-METHODS = ("sequoia", "autoregressive")
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -29,11 +24,10 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser = subparsers.add_parser("generate", description="Continue a prompt.")
     parser.add_argument("--prompt", required=True, help="text to continue")
     add_model_arguments(parser)
-    parser.add_argument("--method", default="sequoia", help=f"one of: {', '.join(METHODS)}")
+    parser.add_argument("--method", default="sequoia", help=f"one of: {', '.join(NAMES)}")
     parser.add_argument("--budget", type=int, help="tokens per target pass; default: planned")
     parser.add_argument("--depth", type=int, help="draft passes; default: planned")
-    parser.add_argument("--acceptance", help="preset or file to plan with")
-    parser.add_argument("--hardware", default=DEFAULT_HARDWARE, help="preset or file to plan with")
+    add_planning_arguments(parser)
     add_sampling_arguments(parser)
     parser.add_argument("--trace", metavar="FILE", help="write every step's tree to this file")
     return parser
@@ -42,30 +36,20 @@ def add_parser(subparsers: Any) -> ArgumentParser:
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     """Generate; returns the text and how it came about."""
     settings = sampling_settings(arguments)
-    tree = _tree(arguments)
+    planned = planned_method(
+        arguments.method, arguments, progress, budget=arguments.budget, depth=arguments.depth
+    )
     pair = load_named_pair(arguments, progress)
-    generation = Engine(pair).run(arguments.prompt, settings, tree, trace=bool(arguments.trace))
+    traced = bool(arguments.trace)
+    generation = Engine(pair).run(arguments.prompt, settings, planned.method, trace=traced)
     steps = list(generation)
     if arguments.trace:
         write_json(arguments.trace, _trace(generation, steps))
         progress(f"wrote {arguments.trace}")
-    return _result(arguments, generation)
+    return _result(planned, generation)
 
 
-def _tree(arguments: Namespace) -> TokenTree:
-    """The planned tree for what the user fixed; plain decoding is a tree of one node."""
-    if arguments.method not in METHODS:
-        raise InputError(
-            f"There is no method '{arguments.method}'; choose one of {', '.join(METHODS)}."
-        )
-    if arguments.method == "autoregressive":
-        return TokenTree([-1])
-    acceptance = load_acceptance(arguments.acceptance or bundled_acceptance(arguments.temperature))
-    hardware = load_hardware(arguments.hardware)
-    return make_plan(acceptance, hardware, budget=arguments.budget, depth=arguments.depth).tree
-
-
-def _result(arguments: Namespace, generation: Run) -> dict[str, Any]:
+def _result(planned: Planned, generation: Run) -> dict[str, Any]:
     summary = generation.summary()
     return {
         "text": summary.text,
@@ -75,9 +59,11 @@ def _result(arguments: Namespace, generation: Run) -> dict[str, Any]:
         "seconds": summary.decode_seconds,
         "prefill_seconds": summary.prefill_seconds,
         "tokens_per_second": summary.tokens_per_second,
-        "method": arguments.method,
-        "budget": generation.tree.size,
-        "depth": generation.tree.depth,
+        "method": planned.method.name,
+        "rule": planned.method.rule.name,
+        "budget": planned.method.budget,
+        "depth": planned.method.depth,
+        "planned_with": planned.basis,
         "stopped": summary.stopped,
         "target": generation.pair.target_name,
         "draft": generation.pair.draft_name,
@@ -87,8 +73,10 @@ def _result(arguments: Namespace, generation: Run) -> dict[str, Any]:
 
 
 def _trace(generation: Run, steps: list[StepTrace]) -> dict[str, Any]:
-    """The content of a `sequoia-trace` file."""
+    """The content of a `sequoia-trace` file; parents are None where every step has its own tree."""
     summary = generation.summary()
+    method = generation.method
+    static = isinstance(method.shape, StaticTree)
     return tagged(
         "trace",
         {
@@ -96,7 +84,9 @@ def _trace(generation: Run, steps: list[StepTrace]) -> dict[str, Any]:
             "target": generation.pair.target_name,
             "draft": generation.pair.draft_name,
             "prompt_ids": generation.prompt_ids,
-            "parents": generation.tree.parents.tolist(),
+            "method": method.name,
+            "rule": method.rule.name,
+            "parents": method.shape.tree.parents.tolist() if static else None,
             "text": summary.text,
             "steps": [asdict(step) for step in steps],
             "timings": {

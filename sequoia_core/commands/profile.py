@@ -9,8 +9,11 @@ from sequoia_core.commands._models import (
     by_fraction,
     load_named_pair,
 )
+from sequoia_core.decode.loading import resolve_device
+from sequoia_core.decode.packing import native_dtypes
+from sequoia_core.decode.pair import ModelPair
 from sequoia_core.files import check_writable, write_json
-from sequoia_core.measure.profiler import CONTEXT, REPEATS, profile_pair
+from sequoia_core.measure.profiler import CONTEXT, REPEATS, fastest, profile_pair
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -25,9 +28,12 @@ def add_parser(subparsers: Any) -> ArgumentParser:
 
 
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
-    """Measure; returns the content of a `sequoia-hardware` file, and writes it."""
+    """Measure; returns the content of a `sequoia-hardware` file, and writes it.
+
+    The dtype `auto` is the one in which the target is fastest here.
+    """
     check_writable(arguments.out)
-    pair = load_named_pair(arguments, progress)
+    pair, choice = _fastest_pair(arguments, progress)
     profile = profile_pair(
         pair,
         context_length=arguments.context,
@@ -36,8 +42,23 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         progress=by_fraction(progress),
     )
     result = profile.to_dict()
+    if choice:
+        result["basis"] += f"; {choice}"
     write_json(arguments.out, result)
     return result
+
+
+def _fastest_pair(arguments: Namespace, progress: Say) -> tuple[ModelPair, str]:
+    """The pair to profile, and why its dtype: `auto` on a CPU tries every dtype that it has."""
+    dtypes = native_dtypes()
+    on_cpu = resolve_device(arguments.device).type == "cpu"
+    if arguments.dtype != "auto" or not on_cpu or len(dtypes) == 1:
+        return load_named_pair(arguments, progress), ""
+    pairs = []
+    for dtype in dtypes:
+        progress(f"loading in {dtype}")
+        pairs.append(load_named_pair(Namespace(**vars(arguments) | {"dtype": dtype}), progress))
+    return fastest(pairs, min(arguments.context, CONTEXT))
 
 
 def describe(result: dict[str, Any]) -> str:

@@ -34,11 +34,11 @@ class SlotLayer(DynamicLayer):
         """Write the new rows into the next slots; return everything up to them as views."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        end = self.used + key_states.shape[-2]
-        self.keys[:, :, self.used : end] = key_states
-        self.values[:, :, self.used : end] = value_states
-        self.used = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        start, count = self.used, key_states.shape[-2]
+        self.keys.narrow(2, start, count).copy_(key_states)
+        self.values.narrow(2, start, count).copy_(value_states)
+        self.used = end = start + count
+        return self.keys.narrow(2, 0, end), self.values.narrow(2, 0, end)
 
     def get_seq_length(self) -> int:
         """Slots in use, uncommitted ones included."""

@@ -1,5 +1,6 @@
-"""Filling a tree's nodes with tokens, level by level, from the draft model."""
+"""Static trees: the shape is given, and the draft model fills it with tokens, level by level."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,9 @@ import torch
 from torch import Tensor
 
 from sequoia_core.decode.model import TreeModel
-from sequoia_core.decode.sampling import draft_distribution, draw_without_replacement
+from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.randomness import Randomness
+from sequoia_core.decode.rules import Rule
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.timing import Stopwatch
 from sequoia_core.tree.token_tree import TokenTree
@@ -31,10 +34,11 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class TreePlan:
-    """A tree's index tensors, made once per run.
+    """A tree's index tensors. levels: its draft passes, none for a tree that has grown already.
 
-    row: for each expanded node its row among the draft distributions, -1 for leaves; the draft's
-    pending slot of an expanded node is its row - 1.
+    row: for each node that the draft was asked to continue its row among the draft distributions,
+    -1 for the others; all nodes with children have one. Its pending slot in the draft's cache is
+    its row - 1.
     """
 
     tree: TokenTree
@@ -49,13 +53,20 @@ class TreePlan:
         expanded = np.flatnonzero(tree.child_counts > 0)
         row = np.full(tree.size, -1)
         row[expanded] = np.arange(len(expanded))
-        return cls(
-            tree,
-            [_level(tree, expanded, depth, device) for depth in range(tree.depth)],
-            torch.from_numpy(tree.depths).long().to(device),
-            torch.from_numpy(tree.visible).to(device),
-            row.tolist(),
-        )
+        levels = [_level(tree, expanded, depth, device) for depth in range(tree.depth)]
+        return cls._with(tree, levels, row.tolist(), device)
+
+    @classmethod
+    def grown(cls, tree: TokenTree, row: list[int], device: torch.device) -> "TreePlan":
+        """The tensors that verifying a tree needs once it is drafted."""
+        return cls._with(tree, [], row, device)
+
+    @classmethod
+    def _with(
+        cls, tree: TokenTree, levels: list[Level], row: list[int], device: torch.device
+    ) -> "TreePlan":
+        depths = torch.from_numpy(tree.depths).long().to(device)
+        return cls(tree, levels, depths, torch.from_numpy(tree.visible).to(device), row)
 
 
 def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.device) -> Level:
@@ -78,30 +89,81 @@ def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.devi
 
 @dataclass(frozen=True, slots=True)
 class DraftedTree:
-    """token_ids: int64 [n] on the device; probs: float32 [expanded, vocab], what was drawn from.
+    """A tree with its tokens, ready to be verified.
 
-    logits: the draft's own [expanded, vocab], for traces.
+    token_ids: int64 [n] on the device; probs: float32 [rows, vocab], what was drawn from. logits:
+    the draft's own [rows, vocab], for traces.
     """
 
+    plan: TreePlan
     token_ids: Tensor
     probs: Tensor
     logits: Tensor
 
 
-def draft_tree(
-    draft: TreeModel,
-    plan: TreePlan,
-    missing: list[int],
-    vocab: int,
-    settings: GenerationSettings,
-    generator: torch.Generator,
-    watch: Stopwatch,
-) -> DraftedTree:
-    """Tokens for every node of the tree. `missing`: committed tokens the draft has not seen yet.
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """What every way to draft works with during one run."""
+
+    draft: TreeModel
+    vocab: int
+    rule: Rule
+    settings: GenerationSettings
+    random: Randomness
+    watch: Stopwatch
+
+
+# (committed tokens the draft has not seen yet, most levels there is room for) -> the drafted tree.
+# The last of the tokens is the root.
+Drafter = Callable[[list[int], int], DraftedTree]
+
+
+@dataclass(frozen=True, slots=True)
+class StaticTree:
+    """The same tree in every step, planned beforehand."""
+
+    tree: TokenTree
+
+    @property
+    def budget(self) -> int:
+        """Most tokens in one target pass, the root included."""
+        return self.tree.size
+
+    @property
+    def depth(self) -> int:
+        """Most draft passes in a step."""
+        return self.tree.depth
+
+    @property
+    def slots(self) -> int:
+        """Most uncommitted tokens that either cache holds."""
+        return self.tree.size
+
+    def check(self, pair: ModelPair) -> None:
+        """Raise ModelError or InputError for a tree that the pair cannot be drafted with."""
+        pair.check_tree(self.tree)
+
+    def drafter(self, drafting: Drafting) -> Drafter:
+        """Fills this tree, cut off at the levels there is room for; tensors are made once a run."""
+        device = drafting.draft.device
+        plans: dict[int, TreePlan] = {}
+
+        def draft(missing: list[int], room: int) -> DraftedTree:
+            depth = min(self.depth, room)
+            if depth not in plans:
+                plans[depth] = TreePlan.of(self.tree.truncate(depth), device)
+            return draft_tree(drafting, plans[depth], missing)
+
+        return draft
+
+
+def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> DraftedTree:
+    """Tokens for every node of a static tree. `missing`: committed tokens the draft has not seen.
 
     The last of `missing` is the root. Leaves are never forwarded: the draft passes are the
     tree's depth (the paper's cost model, section 3.3, counts levels).
     """
+    draft, vocab, watch = drafting.draft, drafting.vocab, drafting.watch
     size = plan.tree.size
     token_ids = torch.full((size,), missing[-1], dtype=torch.long, device=draft.device)
     rows, probs = [], []
@@ -114,24 +176,13 @@ def draft_tree(
                 positions = torch.full_like(level.nodes, start + depth)
                 logits = draft.forward(token_ids[level.nodes], positions, level.visible)[:, :vocab]
         with watch.part("sample"):
-            drawn, level_probs = _draw_children(logits, level.most_children, settings, generator)
+            drawn, level_probs = drafting.rule.draw(
+                logits, level.most_children, drafting.settings, drafting.random
+            )
             token_ids[level.children] = drawn[level.source[0], level.source[1]]
         rows.append(logits)
         probs.append(level_probs)
     if not rows:
         empty = torch.zeros(0, vocab, device=draft.device)
-        return DraftedTree(token_ids, empty, empty)
-    return DraftedTree(token_ids, torch.cat(probs), torch.cat(rows))
-
-
-def _draw_children(
-    logits: Tensor, count: int, settings: GenerationSettings, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Children in draw order, [width, count], and what they were drawn from.
-
-    At temperature 0 they are the draft's most probable tokens and nothing needs the distribution.
-    """
-    if settings.temperature == 0:
-        return logits.topk(count, dim=-1).indices, logits
-    probs = draft_distribution(logits, settings.temperature, settings.top_p)
-    return draw_without_replacement(probs, count, generator), probs
+        return DraftedTree(plan, token_ids, empty, empty)
+    return DraftedTree(plan, token_ids, torch.cat(probs), torch.cat(rows))

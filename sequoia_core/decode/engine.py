@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from sequoia_core.decode.drafting import DraftedTree, TreePlan, draft_tree
+from sequoia_core.decode.drafting import DraftedTree, Drafting
+from sequoia_core.decode.methods import Method, as_method
 from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.randomness import Randomness
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.step_trace import node_trace
 from sequoia_core.decode.timing import Stopwatch, now
@@ -29,20 +31,25 @@ class Engine:
         self,
         prompt: str | Sequence[int],
         settings: GenerationSettings,
-        tree: TokenTree,
+        method: Method | TokenTree,
         *,
         trace: bool = True,
+        random: Randomness | None = None,
     ) -> "Run":
-        """Generate from a prompt with a static tree; iterate over the result, a step at a time.
+        """Generate from a prompt by a method; iterate over the result, a step at a time.
 
-        A tree of one node is plain decoding on the same caches. `trace` adds the drafted nodes to
-        every step, outside the time measured. Raises InputError for an empty prompt, for one that
-        does not fit the context together with the new tokens, and for a tree the pair cannot take.
+        A bare tree means Sequoia's method with it; one node is plain decoding on the same caches.
+        `trace` adds the drafted nodes to every step, outside the time measured. random: the source
+        of all draws, by default a generator with the settings' seed. Raises InputError for an empty
+        prompt, for one that does not fit the context together with the new tokens, and for a tree
+        the pair cannot take.
         """
         prompt_ids = self.pair.encode(prompt) if isinstance(prompt, str) else list(prompt)
         _check_prompt(prompt_ids, self.pair, settings)
-        self.pair.check_tree(tree)
-        return Run(self.pair, prompt_ids, settings, tree, trace)
+        method = as_method(method)
+        method.check(self.pair)
+        random = random or Randomness.seeded(settings.seed, self.pair.device)
+        return Run(self.pair, prompt_ids, settings, method, trace, random)
 
 
 def _check_prompt(prompt_ids: list[int], pair: ModelPair, settings: GenerationSettings) -> None:
@@ -77,10 +84,11 @@ class Run:
         pair: ModelPair,
         prompt_ids: list[int],
         settings: GenerationSettings,
-        tree: TokenTree,
+        method: Method,
         trace: bool,
+        random: Randomness,
     ):
-        self.pair, self.settings, self.tree = pair, settings, tree
+        self.pair, self.settings, self.method = pair, settings, method
         self.prompt_ids = prompt_ids
         self.token_ids: list[int] = []
         self.prefill_seconds = 0.0
@@ -88,8 +96,11 @@ class Run:
         self.steps = 0
         self.stopped = RUNNING
         self._trace = trace
-        self._generator = torch.Generator(pair.device).manual_seed(settings.seed)
+        self._random = random
         self._watch = Stopwatch(pair.device)
+        self._drafter = method.shape.drafter(
+            Drafting(pair.draft, pair.vocab, method.rule, settings, random, self._watch)
+        )
         self._iterator = self._generate()
 
     def __iter__(self) -> Iterator[StepTrace]:
@@ -122,51 +133,46 @@ class Run:
 
     def _generate(self) -> Iterator[StepTrace]:
         self._prefill()
-        plan = TreePlan.of(self.tree, self.pair.device)
         while self.stopped == RUNNING:
-            plan = self._fit(plan)
-            yield self._step(plan)
+            yield self._step()
 
     def _prefill(self) -> None:
         """Read the prompt but for its last token, which becomes the first root."""
         started = now(self.pair.device)
-        capacity = len(self.prompt_ids) + self.settings.max_new_tokens + self.tree.size + 1
-        models = [self.pair.target] if self.tree.size == 1 else [self.pair.target, self.pair.draft]
+        text = len(self.prompt_ids) + self.settings.max_new_tokens
+        capacity = text + self.method.shape.slots + 1
+        models = [self.pair.target] + [self.pair.draft] * self.method.drafts
         for model in models:
             model.reset(capacity)
             if len(self.prompt_ids) > 1:
                 model.append(self.prompt_ids[:-1])
         self.prefill_seconds = now(self.pair.device) - started
 
-    def _fit(self, plan: TreePlan) -> TreePlan:
-        """Cut off levels whose positions would lie beyond the context."""
-        room = self.pair.context_length - 1 - self.pair.target.length
-        if plan.tree.depth <= room:
-            return plan
-        return TreePlan.of(plan.tree.truncate(room), self.pair.device)
-
     @property
     def _tokens(self) -> list[int]:
         return self.prompt_ids + self.token_ids
 
-    def _step(self, plan: TreePlan) -> StepTrace:
+    def _step(self) -> StepTrace:
         pair, watch = self.pair, self._watch
         prefix_length = pair.target.length
-        drafted = self._draft(plan)
+        drafted = self._draft()
+        plan = drafted.plan
         token_ids = drafted.token_ids.tolist()
         with watch.part("verify"):
             logits = pair.target.forward(
                 drafted.token_ids, plan.depths + prefix_length, plan.visible
             )[:, : pair.vocab]
         with watch.part("sample"):
-            walk = walk_tree(plan, drafted, token_ids, logits, self.settings, self._generator)
+            walk = walk_tree(
+                drafted, token_ids, logits, self.method.rule, self.settings, self._random
+            )
         with watch.part("commit"):
-            committed = self._commit(plan, walk, token_ids)
+            committed = self._commit(plan.row, walk, token_ids)
         seconds = watch.take()
         self.decode_seconds += seconds.total
         nodes = None
         if self._trace:
-            nodes = node_trace(plan, drafted, token_ids, logits, walk, self.settings, pair.piece)
+            nodes = node_trace(drafted, token_ids, logits, walk, self.settings, pair.piece)
         bonus = Bonus(
             walk.bonus_token, pair.piece(walk.bonus_token), walk.bonus_source, walk.bonus_prob
         )
@@ -175,25 +181,17 @@ class Run:
             self.steps - 1, prefix_length, walk.accepted, bonus, committed, seconds, nodes
         )
 
-    def _draft(self, plan: TreePlan) -> DraftedTree:
-        missing = self._tokens[-1:]
-        if plan.tree.size > 1:
-            missing = self._tokens[self.pair.draft.length :]
-        return draft_tree(
-            self.pair.draft,
-            plan,
-            missing,
-            self.pair.vocab,
-            self.settings,
-            self._generator,
-            self._watch,
-        )
+    def _draft(self) -> DraftedTree:
+        """The step's tree; positions beyond the context are not drafted."""
+        seen = self.pair.draft.length if self.method.drafts else -1
+        room = self.pair.context_length - 1 - self.pair.target.length
+        return self._drafter(self._tokens[seen:], room)
 
-    def _commit(self, plan: TreePlan, walk: Walk, token_ids: list[int]) -> list[int]:
+    def _commit(self, row: list[int], walk: Walk, token_ids: list[int]) -> list[int]:
         """Keep the accepted path in both caches; return the tokens that count."""
         self.pair.target.commit([0, *walk.accepted])
-        if plan.tree.size > 1:
-            rows = [plan.row[node] for node in walk.accepted]
+        if self.method.drafts:
+            rows = [row[node] for node in walk.accepted]
             self.pair.draft.commit([row - 1 for row in rows if row > 0])
         committed = [token_ids[node] for node in walk.accepted] + [walk.bonus_token]
         committed = self._cut(committed)

@@ -57,24 +57,21 @@ def additive_mask(
     the queries are the last of them. Float, because eager attention adds bool masks as 0 and 1.
     Returns [1, 1, queries, prefix + slots], or a dict of them by layer type.
     """
-    full = torch.nn.functional.pad(visible, (prefix, 0), value=True)
-    masks = {
-        kind: _as_float(_restrict(full, kind, positions, kinds), dtype) for kind in kinds.kinds
-    }
+    width = prefix + visible.shape[1]
+    full = torch.zeros(visible.shape[0], width, dtype=dtype, device=visible.device)
+    full[:, prefix:].masked_fill_(~visible, torch.finfo(dtype).min)
+    masks = {kind: _restrict(full, kind, positions, kinds)[None, None] for kind in kinds.kinds}
     return masks if kinds.by_layer_type else masks[kinds.kinds[0]]
 
 
 def _restrict(full: Tensor, kind: str, positions: Tensor, kinds: AttentionKinds) -> Tensor:
-    if kind == FULL:
+    """The mask of one kind; `full` itself while the text is shorter than a window or chunk."""
+    reach = {FULL: None, SLIDING: kinds.window, CHUNKED: kinds.chunk}[kind]
+    if reach is None or full.shape[1] <= reach:
         return full
     queries = positions[-full.shape[0] :, None]
     if kind == SLIDING:
-        return full & (queries - positions < kinds.window)
-    return full & (queries // kinds.chunk == positions // kinds.chunk)
-
-
-def _as_float(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    lowest = torch.finfo(dtype).min
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, lowest)[
-        None, None
-    ]
+        hidden = queries - positions >= reach
+    else:
+        hidden = queries // reach != positions // reach
+    return full.masked_fill(hidden, torch.finfo(full.dtype).min)

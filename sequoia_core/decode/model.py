@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from sequoia_core.decode.cache import TreeCache
-from sequoia_core.decode.masks import AttentionKinds, additive_mask
+from sequoia_core.decode.masks import FULL, AttentionKinds, additive_mask
+from sequoia_core.decode.packing import pack_linears
 from sequoia_core.errors import InputError
 
 PREFILL_CHUNK = 512
@@ -18,6 +19,7 @@ class TreeModel:
     """One of the pair's two models. Not thread-safe: one run at a time.
 
     Tokens are first forwarded into pending cache slots, then committed or forgotten.
+    parameters: number of weights, shared ones once. context_length: most tokens it was made for.
     """
 
     def __init__(self, model, name: str):
@@ -27,27 +29,21 @@ class TreeModel:
         self.kinds = AttentionKinds.of(self.config)
         self.device = model.device
         self.dtype = model.dtype
+        self.context_length = _context_length(self.config)
+        self.parameters = sum(p.numel() for p in model.parameters())
         self._takes_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._looks_everywhere = self.kinds.kinds == (FULL,)
         self.cache = TreeCache(0)
-        self._positions = torch.zeros(0, dtype=torch.long, device=self.device)
+        self._allocate(0)
+
+    def pack(self) -> None:
+        """Lay the weights out for this CPU's kernels, where that is possible."""
+        pack_linears(self.model)
 
     @property
     def vocab(self) -> int:
         """Width of the logits."""
         return self.model.get_output_embeddings().weight.shape[0]
-
-    @property
-    def context_length(self) -> int:
-        """Most tokens the model was made for; 2,048 where its configuration does not say."""
-        for field in ("max_position_embeddings", "n_positions", "n_ctx"):
-            if getattr(self.config, field, None):
-                return int(getattr(self.config, field))
-        return 2048
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights, shared ones once."""
-        return sum(p.numel() for p in self.model.parameters())
 
     @property
     def memory_bytes(self) -> int:
@@ -66,9 +62,14 @@ class TreeModel:
         if capacity > self.cache.capacity:
             rounded = -(-capacity // CAPACITY_STEP) * CAPACITY_STEP
             self.cache = TreeCache(rounded)
-            self._positions = torch.zeros(rounded, dtype=torch.long, device=self.device)
+            self._allocate(rounded)
             self._touch()
         self.cache.clear()
+
+    def _allocate(self, capacity: int) -> None:
+        """Positions of the slots, and the mask of a single token that sees every slot."""
+        self._positions = torch.zeros(capacity, dtype=torch.long, device=self.device)
+        self._open_mask = torch.zeros(1, 1, 1, capacity, dtype=self.dtype, device=self.device)
 
     def _touch(self) -> None:
         """One throw-away token, so that every layer's buffer exists before decoding."""
@@ -92,10 +93,7 @@ class TreeModel:
         uncommitted slots each token sees, itself included; all committed tokens are seen.
         rows: only the last `rows` logits, 0 for all. Returns [queries or rows, vocab].
         """
-        start, prefix = self.cache.used, self.cache.length
-        end = start + len(token_ids)
-        self._positions[start:end] = positions
-        mask = additive_mask(visible, prefix, self._positions[:end], self.kinds, self.dtype)
+        mask = self._mask(positions, visible)
         extra = {"logits_to_keep": rows} if self._takes_rows else {}
         output = self.model(
             input_ids=token_ids[None],
@@ -106,6 +104,17 @@ class TreeModel:
             **extra,
         )
         return output.logits[0, -rows:]
+
+    def _mask(self, positions: Tensor, visible: Tensor) -> Tensor | dict[str, Tensor]:
+        start = self.cache.used
+        end = start + len(positions)
+        if self._looks_everywhere and visible.numel() == 1:
+            # A token sees itself: nothing is hidden, and no mask needs to be made.
+            return self._open_mask[..., :end]
+        self._positions[start:end] = positions
+        return additive_mask(
+            visible, self.cache.length, self._positions[:end], self.kinds, self.dtype
+        )
 
     @torch.inference_mode()
     def append(self, token_ids: Sequence[int]) -> Tensor:
@@ -125,7 +134,17 @@ class TreeModel:
     @torch.inference_mode()
     def commit(self, slots: Sequence[int]) -> None:
         """Keep these pending slots in ascending order, forget the others."""
-        sources = self._tensor(list(slots)) + self.length
-        kept = self._positions[sources]
+        if self._looks_everywhere or list(slots) == list(range(len(slots))):
+            self.cache.commit(slots)
+            return
+        kept = self._positions[self._tensor(slots) + self.length]
         self._positions[self.length : self.length + len(slots)] = kept
         self.cache.commit(slots)
+
+
+def _context_length(config) -> int:
+    """Most tokens the model was made for; 2,048 where its configuration does not say."""
+    for field in ("max_position_embeddings", "n_positions", "n_ctx"):
+        if getattr(config, field, None):
+            return int(getattr(config, field))
+    return 2048

@@ -114,13 +114,17 @@ class ModelPair:
         # SentencePiece marks spaces so, and decoding a single token would drop them.
         return raw.replace("▁", " ") if "▁" in raw else self.tokenizer.decode([token_id])
 
-    def check_tree(self, tree: TokenTree) -> None:
-        """Raise ModelError, with the reason, for a tree that this pair cannot be drafted with."""
-        branching = bool(np.any(tree.child_counts > 1))
-        if branching and not self.shape_support.trees:
+    def check_branching(self) -> None:
+        """Raise ModelError, with the reason, for a pair that takes chains only."""
+        if not self.shape_support.trees:
             raise ModelError(
                 f"{self.shape_support.reason} Choose a tree with one child per node (a chain)."
             )
+
+    def check_tree(self, tree: TokenTree) -> None:
+        """Raise ModelError, with the reason, for a tree that this pair cannot be drafted with."""
+        if np.any(tree.child_counts > 1):
+            self.check_branching()
         if tree.size > 1 and int(tree.child_counts.max()) > self.vocab:
             raise InputError(
                 f"A node has {int(tree.child_counts.max())} children but the vocabulary only "
@@ -145,6 +149,8 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
     progress(0.7, f"Loading the draft {names[1][1]}")
     draft = TreeModel(load_model(*names[1], device, dtype), names[1][1])
     vocab = _common_vocab(target, draft, tokenizer)
+    target.pack()
+    draft.pack()
     progress(0.85, "Checking tree attention against plain decoding")
     support = self_test(target).both(self_test(draft))
     progress(1.0, "Ready")

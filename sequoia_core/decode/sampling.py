@@ -1,4 +1,4 @@
-"""From logits to distributions, and from distributions to draws. All in float32."""
+"""From logits to distributions, and from distributions to draws; in float32 or better."""
 
 import torch
 from torch import Tensor
@@ -6,15 +6,19 @@ from torch import Tensor
 # Draft probabilities below this count as zero, in the draws and in the verification alike, so
 # that exponential / probability stays far inside float32's range.
 SMALLEST_DRAFT_PROBABILITY = 1e-12
+# Tokens without mass race as if they had this much: behind all others, in uniform order.
+NO_MASS = 1e-30
+# The nucleus is looked for among so many tokens before all are sorted.
+NUCLEUS_CANDIDATES = 256
 
 
 def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
-    """Probabilities after temperature, then top-p; float32 [..., vocab].
+    """Probabilities after temperature, then top-p; [..., vocab], float32 unless given float64.
 
     Temperature 0 puts all mass on the largest logit (the first of equals). Top-p keeps the
     smallest set of most probable tokens whose mass reaches top_p, as Hugging Face's does.
     """
-    logits = logits.float()
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if temperature == 0:
         best = logits.argmax(-1, keepdim=True)
         return torch.zeros_like(logits).scatter_(-1, best, 1.0)
@@ -24,7 +28,10 @@ def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
 
 def nucleus(probs: Tensor, top_p: float) -> Tensor:
     """The smallest set of most probable tokens that holds at least top_p, renormalised."""
-    ordered, index = probs.sort(dim=-1, descending=True, stable=True)
+    ordered, index = probs.topk(min(NUCLEUS_CANDIDATES, probs.shape[-1]), dim=-1)
+    # Asking whether they suffice would halt a GPU, where sorting is cheap.
+    if probs.is_cuda or bool((ordered.sum(-1) < top_p).any()):
+        ordered, index = probs.sort(dim=-1, descending=True, stable=True)
     before = torch.nn.functional.pad(ordered.cumsum(-1)[..., :-1], (1, 0))
     kept = torch.where(before < top_p, ordered, 0.0)
     kept[..., 0] = ordered[..., 0]
@@ -32,11 +39,20 @@ def nucleus(probs: Tensor, top_p: float) -> Tensor:
     return torch.zeros_like(probs).scatter_(-1, index, kept)
 
 
+def most_probable(logits: Tensor, count: int) -> Tensor:
+    """The tokens of the `count` largest logits a row, in order; int64 [..., count]."""
+    # In float32, which a CPU searches several times as fast as bfloat16.
+    logits = logits.float()
+    if count == 1:
+        return logits.argmax(-1, keepdim=True)
+    return logits.topk(count, dim=-1).indices
+
+
 def draft_distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     """As `distribution`, with probabilities too small to draw from set to exactly zero."""
     probs = distribution(logits, temperature, top_p)
-    probs[probs < SMALLEST_DRAFT_PROBABILITY] = 0
-    return probs / probs.sum(-1, keepdim=True)
+    probs = torch.nn.functional.threshold(probs, SMALLEST_DRAFT_PROBABILITY, 0.0)
+    return probs.div_(probs.sum(-1, keepdim=True))
 
 
 def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -46,12 +62,24 @@ def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generat
     and renormalising. When the mass is used up the rest are drawn uniformly, as the verification
     assumes (Sequoia, arXiv 2402.12374v3, algorithm 2).
     """
-    race = torch.empty_like(probs).exponential_(generator=generator)
-    # The factor puts tokens without mass behind all others and leaves them in uniform order.
-    times = torch.where(probs > 0, race / probs, race * 1e30)
-    return times.topk(count, dim=-1, largest=False, sorted=True).indices
+    # -log of a uniform number is Exp(1). In float64: float32 has too few values near 0, where
+    # races are won. `exponential_` would take several times as long on a CPU.
+    uniform = torch.rand(probs.shape, generator=generator, device=probs.device, dtype=torch.float64)
+    negative_times = uniform.log_() / probs.clamp(min=NO_MASS)
+    if count == 1:
+        return negative_times.argmax(-1, keepdim=True)
+    return negative_times.topk(count, dim=-1, sorted=True).indices
+
+
+def draw_with_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` independent tokens a row of probs [rows, vocab]; int64 [rows, count]."""
+    return torch.multinomial(probs, count, replacement=True, generator=generator)
 
 
 def draw(probs: Tensor, generator: torch.Generator) -> int:
-    """One token of a [vocab] distribution."""
-    return int(torch.multinomial(probs, 1, generator=generator))
+    """One token of a [vocab] distribution, by inversion."""
+    mass = probs.cumsum(-1, dtype=torch.float64)
+    uniform = torch.rand(1, generator=generator, device=probs.device, dtype=torch.float64)
+    # To the right of equals: a token without mass is never chosen.
+    token = torch.searchsorted(mass, uniform * mass[-1:], right=True)
+    return min(int(token), len(probs) - 1)

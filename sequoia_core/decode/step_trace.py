@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sequoia_core.decode.drafting import DraftedTree, TreePlan
+from sequoia_core.decode.drafting import DraftedTree
 from sequoia_core.decode.sampling import distribution, draft_distribution
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.trace import ACCEPTED, REJECTED, UNREACHED, Nodes
@@ -14,7 +14,6 @@ from sequoia_core.tree.token_tree import TokenTree
 
 
 def node_trace(
-    plan: TreePlan,
     drafted: DraftedTree,
     token_ids: list[int],
     target_logits: Tensor,
@@ -23,8 +22,8 @@ def node_trace(
     piece: Callable[[int], str],
 ) -> Nodes:
     """Tokens, probabilities and verdicts of all nodes. target_logits: [n, vocab]."""
-    tree = plan.tree
-    draft_probs, target_probs = _probabilities(plan, drafted, target_logits, settings)
+    tree = drafted.plan.tree
+    draft_probs, target_probs = _probabilities(drafted, target_logits, settings)
     return Nodes(
         tree.parents.tolist(),
         tree.ranks.tolist(),
@@ -38,19 +37,20 @@ def node_trace(
 
 @torch.inference_mode()
 def _probabilities(
-    plan: TreePlan, drafted: DraftedTree, target_logits: Tensor, settings: GenerationSettings
+    drafted: DraftedTree, target_logits: Tensor, settings: GenerationSettings
 ) -> tuple[list[float], list[float]]:
     """Of every drafted node's token given its path: the draft's and the target's."""
+    plan = drafted.plan
     if plan.tree.size == 1:
         return [], []
     temperature = settings.temperature or 1.0
     top_p = settings.top_p if settings.temperature else 1.0
     parents = torch.tensor(plan.tree.parents[1:], dtype=torch.long, device=target_logits.device)
     rows = torch.tensor(plan.row, device=parents.device)[parents]
-    expanded = parents.unique()
+    expanded, place = parents.unique(return_inverse=True)
     tokens = drafted.token_ids[1:]
     draft = draft_distribution(drafted.logits, temperature, top_p)[rows, tokens]
-    target = distribution(target_logits[expanded], temperature, top_p)[rows, tokens]
+    target = distribution(target_logits[expanded], temperature, top_p)[place, tokens]
     return draft.tolist(), target.tolist()
 
 

@@ -1,8 +1,6 @@
 """Where a step's time goes, taken with the device synchronised."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -24,16 +22,29 @@ class Stopwatch:
     def __init__(self, device: torch.device):
         self.device = device
         self.spent = dict.fromkeys(PARTS, 0.0)
+        self._parts = {name: Part(self, name) for name in PARTS}
 
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
+    def part(self, name: str) -> "Part":
         """Count the enclosed work as this part."""
-        started = now(self.device)
-        yield
-        self.spent[name] += now(self.device) - started
+        return self._parts[name]
 
     def take(self) -> Seconds:
         """The step's seconds; the watch starts again from zero."""
         seconds = Seconds(**self.spent)
         self.spent = dict.fromkeys(PARTS, 0.0)
         return seconds
+
+
+class Part:
+    """A context that adds the time spent in it to its part; made once, entered in every step."""
+
+    __slots__ = ("_name", "_started", "_watch")
+
+    def __init__(self, watch: Stopwatch, name: str):
+        self._watch, self._name, self._started = watch, name, 0.0
+
+    def __enter__(self) -> None:
+        self._started = now(self._watch.device)
+
+    def __exit__(self, *_exception) -> None:
+        self._watch.spent[self._name] += now(self._watch.device) - self._started

@@ -1,13 +1,30 @@
-"""Sequoia's verification rule at one node, in pure functions that tests can enumerate.
+"""The verification rules at one node, in pure functions that tests can enumerate.
 
-Sequoia, arXiv 2402.12374v3, algorithm 2. R starts as the target's distribution P, D as the
-draft's Q; after each rejection R loses what D could have given and D loses the rejected token.
+Sequoia, arXiv 2402.12374v3, algorithm 2; SpecInfer, arXiv 2305.09781, multi-step speculative
+sampling. R starts as the target's distribution P, D as the draft's Q. After each rejection R loses
+what D could have given; Sequoia's D loses the rejected token, SpecInfer's stays.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from sequoia_core.decode.randomness import Randomness
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one node commits: `rank` is that of the accepted child, or None for a bonus token.
+
+    token: the committed token. prob: the bonus token's in the distribution that it was drawn from,
+    1 for a child.
+    """
+
+    rank: int | None
+    token: int
+    prob: float = 1.0
 
 
 def acceptance_probability(residual_probs: Tensor, draft_probs: Tensor, token: int) -> Tensor:
@@ -33,49 +50,51 @@ def without(draft_probs: Tensor, tried: Sequence[int]) -> Tensor:
     """
     index = torch.as_tensor(tried, device=draft_probs.device)
     rest = draft_probs.index_fill(0, index, 0.0)
+    mass = rest.sum()
+    if not rest.is_cuda and mass > 0:
+        return rest.div_(mass)
     others = torch.ones_like(rest).index_fill_(0, index, 0.0)
-    rest = torch.where(rest.sum() > 0, rest, others)
+    rest = torch.where(mass > 0, rest, others)
     return rest / rest.sum()
 
 
-def rounds(
-    target_probs: Tensor, draft_probs: Tensor, tokens: Sequence[int]
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each child in draw order: its chance of acceptance, and R should it be rejected.
+def verify_drawn(
+    target_probs: Tensor,
+    draft_probs: Tensor,
+    tokens: Sequence[int],
+    random: Randomness,
+    *,
+    replacement: bool = False,
+) -> Verdict:
+    """Try children that were drawn from the draft, one after the other.
 
-    target_probs, draft_probs: [vocab]. Lazy, so that a caller may stop at the accepted child.
+    tokens: the children in draw order. All rejected: the bonus token is drawn from the residual.
     """
     rest, draft = target_probs, draft_probs
-    for count, token in enumerate(tokens, start=1):
-        chance = acceptance_probability(rest, draft, token)
-        rest = residual(rest, draft)
-        yield chance, rest
-        if count < len(tokens):
-            draft = without(draft, tokens[:count])
+
+    def chances() -> Iterator[Tensor]:
+        """Each child's chance; what a rejection changes is computed when the next one is asked."""
+        nonlocal rest, draft
+        for tried, token in enumerate(tokens, start=1):
+            yield acceptance_probability(rest, draft, token)
+            rest = residual(rest, draft)
+            if tried < len(tokens) and not replacement:
+                draft = without(draft_probs, tokens[:tried])
+
+    rank = random.first_accepted(chances())
+    if rank is not None:
+        return Verdict(rank, tokens[rank])
+    token = random.token(rest)
+    return Verdict(None, token, float(rest[token]))
 
 
-def verify_children(
-    target_probs: Tensor, draft_probs: Tensor, tokens: Sequence[int], uniforms: Tensor
-) -> tuple[int | None, Tensor]:
-    """The rank of the accepted child, or None, and the distribution the bonus comes from.
+def verify_sample(target_probs: Tensor, tokens: Sequence[int], random: Randomness) -> Verdict:
+    """Sample the target once; that token is committed, as a child if it is one of `tokens`.
 
-    tokens: children in draw order; uniforms: [children] in [0, 1), fresh for every node. On a
-    GPU all rounds are computed and read in one synchronisation; on a CPU it stops at acceptance.
+    The children must have been chosen without regard to chance that the target shares, such as
+    the draft's most probable tokens.
     """
-    if target_probs.is_cuda:
-        return _verify_in_one_read(target_probs, draft_probs, tokens, uniforms)
-    rest = target_probs
-    for rank, (chance, after) in enumerate(rounds(target_probs, draft_probs, tokens)):
-        if uniforms[rank] < chance:
-            return rank, rest
-        rest = after
-    return None, rest
-
-
-def _verify_in_one_read(
-    target_probs: Tensor, draft_probs: Tensor, tokens: Sequence[int], uniforms: Tensor
-) -> tuple[int | None, Tensor]:
-    chances, residuals = zip(*rounds(target_probs, draft_probs, tokens), strict=True)
-    accepted = (uniforms < torch.stack(chances)).tolist()
-    rank = accepted.index(True) if True in accepted else None
-    return rank, residuals[-1] if rank is None else target_probs
+    token = random.token(target_probs)
+    if token in tokens:
+        return Verdict(tokens.index(token), token)
+    return Verdict(None, token, float(target_probs[token]))

@@ -14,11 +14,16 @@ BASELINE = "autoregressive"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One prompt continued by one method: new tokens, steps (target passes), wall seconds."""
+    """One prompt continued by one method: new tokens, steps (target passes), wall seconds.
+
+    seconds: the whole call. decode_seconds: those after the prompt was read, None where a method
+    does not tell.
+    """
 
     tokens: int
     steps: int
     seconds: float
+    decode_seconds: float | None = None
 
 
 Method = Callable[[str], Outcome]
@@ -28,8 +33,10 @@ Method = Callable[[str], Outcome]
 class Row:
     """One method over all prompts: medians over repeats; low and high are the extremes.
 
-    speedup: tokens per second over the baseline's of the same repeat. predicted_speedup: the
-    planner's, None for methods without a plan.
+    speedup: tokens per second of whole calls over the baseline's of the same repeat.
+    decode_speedup: the same without the reading of the prompt, which is what a plan predicts; None
+    where a method does not tell. predicted_speedup and predicted_tokens_per_step: the planner's,
+    None for methods without a plan.
     """
 
     method: str
@@ -38,7 +45,17 @@ class Row:
     speedup: float
     speedup_low: float
     speedup_high: float
+    decode_speedup: float | None
     predicted_speedup: float | None
+    predicted_tokens_per_step: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the planner expects of a method."""
+
+    speedup: float
+    tokens_per_step: float
 
 
 def benchmark(
@@ -46,13 +63,13 @@ def benchmark(
     prompts: Sequence[str],
     *,
     repeats: int,
-    predicted: Mapping[str, float],
+    predicted: Mapping[str, Prediction | None],
     progress: Progress = lambda fraction, text: None,
 ) -> list[Row]:
     """Run every method on every prompt `repeats` times, in a new order for each prompt.
 
-    A first round on one prompt warms up and is not counted. Seconds are wall seconds of the whole
-    call, the reading of the prompt included. Raises InputError where the baseline is missing.
+    A first round on one prompt warms up and is not counted. Raises InputError where the baseline
+    is missing.
     """
     if BASELINE not in methods:
         raise InputError(f"A benchmark needs the method {BASELINE} to compare with.")
@@ -74,11 +91,9 @@ def benchmark(
     return [_row(name, rounds, predicted.get(name)) for name in methods]
 
 
-def _row(name: str, rounds: list[dict[str, list[Outcome]]], predicted: float | None) -> Row:
+def _row(name: str, rounds: list[dict[str, list[Outcome]]], predicted: Prediction | None) -> Row:
     rates = [_rate(outcomes[name]) for outcomes in rounds]
-    speedups = [
-        rate / _rate(outcomes[BASELINE]) for rate, outcomes in zip(rates, rounds, strict=True)
-    ]
+    speedups = [_rate(outcomes[name]) / _rate(outcomes[BASELINE]) for outcomes in rounds]
     everything = [outcome for outcomes in rounds for outcome in outcomes[name]]
     return Row(
         name,
@@ -87,7 +102,9 @@ def _row(name: str, rounds: list[dict[str, list[Outcome]]], predicted: float | N
         median(speedups),
         min(speedups),
         max(speedups),
-        predicted,
+        _decode_speedup(name, rounds),
+        predicted.speedup if predicted else None,
+        predicted.tokens_per_step if predicted else None,
     )
 
 
@@ -95,8 +112,22 @@ def _rate(outcomes: list[Outcome]) -> float:
     return sum(o.tokens for o in outcomes) / sum(o.seconds for o in outcomes)
 
 
-def timed(call: Callable[[], tuple[int, int]]) -> Outcome:
-    """Run a call that returns (tokens, steps), and take its wall seconds."""
+def _decode_speedup(name: str, rounds: list[dict[str, list[Outcome]]]) -> float | None:
+    rates = [[_decode_rate(outcomes[each]) for each in (name, BASELINE)] for outcomes in rounds]
+    if any(rate is None for pair in rates for rate in pair):
+        return None
+    return median(method / plain for method, plain in rates)
+
+
+def _decode_rate(outcomes: list[Outcome]) -> float | None:
+    if any(o.decode_seconds is None for o in outcomes):
+        return None
+    return sum(o.tokens for o in outcomes) / sum(o.decode_seconds for o in outcomes)
+
+
+def timed(call: Callable[[], tuple[int, int, float | None]]) -> Outcome:
+    """Run a call that returns (tokens, steps, seconds before decoding), and take wall seconds."""
     started = time.perf_counter()
-    tokens, steps = call()
-    return Outcome(tokens, steps, time.perf_counter() - started)
+    tokens, steps, before = call()
+    seconds = time.perf_counter() - started
+    return Outcome(tokens, steps, seconds, None if before is None else seconds - before)

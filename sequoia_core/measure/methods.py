@@ -1,30 +1,34 @@
 """The decoding methods a benchmark compares, each as a function of a prompt."""
 
+import time
 from contextlib import contextmanager
 
 import torch
 
+from sequoia_core.decode import methods
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.timing import now
 from sequoia_core.measure.benchmark import Method, Outcome, timed
-from sequoia_core.tree.token_tree import TokenTree
 
 # Hugging Face's own defaults (20 tokens, confidence threshold 0.4) are no serious rival, so its
 # constant is tuned over these.
 ASSISTANT_TOKENS = range(2, 13)
 
 
-def tree_method(pair: ModelPair, settings: GenerationSettings, tree: TokenTree) -> Method:
-    """Our engine with a static tree; one node is plain decoding."""
+def engine_method(pair: ModelPair, settings: GenerationSettings, method: methods.Method) -> Method:
+    """A method of our engine."""
     engine = Engine(pair)
 
     def run(prompt: str) -> Outcome:
-        def decode() -> tuple[int, int]:
-            generation = engine.run(prompt, settings, tree, trace=False)
+        def decode() -> tuple[int, int, float]:
+            started = time.perf_counter()
+            generation = engine.run(prompt, settings, method, trace=False)
+            before = time.perf_counter() - started
             for _ in generation:
                 pass
-            return len(generation.token_ids), generation.steps
+            before += generation.prefill_seconds
+            return len(generation.token_ids), generation.steps, before
 
         return timed(decode)
 
@@ -81,14 +85,14 @@ def _generate(pair: ModelPair, settings: GenerationSettings, extra: dict) -> Met
         }
 
     def run(prompt: str) -> Outcome:
-        def decode() -> tuple[int, int]:
+        def decode() -> tuple[int, int, None]:
             ids = torch.tensor([pair.encode(prompt)], device=pair.device)
             with torch.inference_mode(), _counted(pair.target.model) as passes:
                 output = pair.target.model.generate(
                     ids, attention_mask=torch.ones_like(ids), **options, **extra
                 )
             now(pair.device)
-            return output.shape[1] - ids.shape[1], len(passes)
+            return output.shape[1] - ids.shape[1], len(passes), None
 
         torch.manual_seed(settings.seed)
         return timed(decode)

@@ -1,7 +1,7 @@
 """Curves over plans: by batch size, by budget for every family, by how well the draft guesses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,10 +54,12 @@ def batch_curve(
 
     tokens_per_second is of the whole batch, as the cost model predicts it.
     """
+    # Only Sequoia's trees are wanted, so nothing is made of the path statistics.
+    vector = replace(acceptance, paths=None)
     points = []
     for batch_size in batch_sizes:
         plan = make_plan(
-            acceptance,
+            vector,
             hardware,
             max_budget=max_budget,
             max_depth=max_depth,
@@ -125,7 +127,7 @@ def family_curves(
         acceptance, max_budget=max_budget, max_depth=max_depth, max_branch=max_branch
     )
     grid = speedup_grid(limits.table(acceptance), cost).speedup
-    speedups = {SEQUOIA: np.where(np.isnan(grid), -np.inf, grid).max(axis=1)[budgets]}
+    speedups = {SEQUOIA: np.fmax.reduce(grid, axis=1)[budgets]}
     for family, members in limits.rivals(acceptance).items():
         speedups[family] = _fastest_between(members, cost, budgets)
     return {

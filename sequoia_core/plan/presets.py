@@ -2,6 +2,7 @@
 
 from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import RULES
+from sequoia_core.plan.hardware import list_hardware_presets
 
 DEFAULT_HARDWARE = "cpu-2-cores"
 # The bundled pair's vectors by rule and temperature, all of one measurement at each temperature.
@@ -44,3 +45,9 @@ def bundled_counterpart(name: str, rule: str) -> str | None:
             if own == name:
                 return bundled_acceptance(temperature, rule)
     return None
+
+
+def bundled_hardware(dtype: str) -> str:
+    """The preset measured in this dtype; the default one where there is none."""
+    name = f"{DEFAULT_HARDWARE}-{dtype}"
+    return name if name in list_hardware_presets() else DEFAULT_HARDWARE
