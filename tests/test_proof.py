@@ -74,6 +74,25 @@ def test_a_rule_that_accepts_too_much_is_found(monkeypatch):
     assert [row.method for row in rows if row.passed] == ["topk"]
 
 
+def test_a_cache_that_forgets_is_found():
+    """A commit that loses its last token must show up as another text."""
+    pair = tiny_pair(vocab=12, ends=True)
+    prompts = [f"t{a} t{b}" for a in range(1, 6) for b in range(1, 4)]
+    (row,) = greedy_rows(pair, ["sequoia"], prompts, 12)
+    assert (row.passed, row.identical) == (True, len(prompts))
+    cache = pair.target.cache
+    commit = cache.commit
+
+    def forgetful(slots):
+        commit(slots)
+        for buffer in cache.storage:
+            buffer[..., cache.length - 1, :] = 0
+
+    cache.commit = forgetful
+    (row,) = greedy_rows(pair, ["sequoia"], prompts, 12)
+    assert not row.passed
+
+
 def test_a_text_that_parts_without_a_tie_is_found(monkeypatch):
     pair = tiny_pair(vocab=8)
     theirs = proof._reference(pair, pair.encode("t1 t2"), 12)
