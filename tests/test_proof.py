@@ -66,6 +66,16 @@ def test_first_two_tokens_follow_the_targets_law_on_a_random_pair(name):
     assert row.bins > 5
 
 
+def test_coins_thrown_at_once_as_on_a_gpu_follow_the_law_too(monkeypatch):
+    def seeded(seed, device):
+        return Randomness(torch.Generator(device).manual_seed(seed), at_once=True)
+
+    monkeypatch.setattr(Randomness, "seeded", seeded)
+    names = ["sequoia", "specinfer", "dynamic"]
+    rows = sampled_rows(tiny_pair(vocab=5), names, [1, 2], [(1.0, 1.0)], runs=600)
+    assert [row for row in rows if not row.passed] == []
+
+
 def test_a_rule_that_accepts_too_much_is_found(monkeypatch):
     monkeypatch.setattr(Randomness, "first_accepted", lambda self, chances: 0)
     names = ["sequoia", "specinfer", "topk", "dynamic"]
