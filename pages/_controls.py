@@ -19,8 +19,15 @@ from pages._sliders import LINK, exact_slider, look_at_plan, number, slider
 from pages._url import note_link_mistakes
 from sequoia_core.assets import asset
 from sequoia_core.errors import SequoiaError
+from sequoia_core.plan.methods import METHODS, NAMES, PLAIN
+from sequoia_core.plan.optimizer import SEQUOIA
+from sequoia_core.plan.rivals import CHAIN
 
-METHODS = ["sequoia", "autoregressive"]
+METHOD_HELP = (
+    "sequoia drafts a planned tree, drawing without replacement; chain and kchains are simpler "
+    "shapes; specinfer draws with replacement; topk takes the draft's most probable tokens; "
+    "specexec and dynamic grow the tree with the context; autoregressive is plain decoding."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ def note_mistakes() -> None:
     note_link_mistakes(
         "explore",
         {
-            "method": METHODS,
+            "method": list(NAMES),
             "hardware": library.hardware_names(),
             "acceptance": acceptance_choices(),
         },
@@ -117,48 +124,41 @@ def _tree(temperature: float) -> tuple[str, PlannedTree | None]:
             on_change=look_at_plan,
             help="Let the hardware profile choose the budget and depth with the best speedup.",
         )
-    method = st.segmented_control(
-        "Method",
-        METHODS,
-        default=METHODS[0],
-        required=True,
-        key="method",
-        bind=LINK,
-        width="stretch",
-        label_visibility="collapsed",
-        help="sequoia drafts a tree; autoregressive is plain decoding, one token a step.",
+    method = st.selectbox(
+        "Method", NAMES, key="method", bind=LINK, on_change=look_at_plan, help=METHOD_HELP
     )
+    planned = SEQUOIA if method == PLAIN else method
     sliders, pickers = st.container(), st.container()
     with pickers:
-        hardware, acceptance = _pickers(temperature)
+        hardware, acceptance = _pickers(temperature, METHODS[planned].rule)
     if automatic:
-        plan, mistake = _try_plan(acceptance, hardware, None, None)
+        plan, mistake = _try_plan(planned, acceptance, hardware, None, None)
         if plan:
             st.session_state.budget, st.session_state.depth = plan.tree.size, plan.tree.depth
     with sliders:
-        budget = exact_slider("Tree budget", "budget", disabled=automatic)
+        budget = exact_slider("Tree budget", "budget", disabled=automatic or method == CHAIN)
         depth = exact_slider("Tree depth", "depth", disabled=automatic)
     if not automatic:
-        plan, mistake = _try_plan(acceptance, hardware, budget, depth)
+        plan, mistake = _try_plan(planned, acceptance, hardware, budget, depth)
     if mistake:
         sliders.error(mistake)
     return method, plan
 
 
-def _pickers(temperature: float) -> tuple[str | None, str]:
+def _pickers(temperature: float, rule: str) -> tuple[str | None, str]:
     left, right = st.columns(2)
     hardware = hardware_picker(left, look_at_plan)
-    name = vector_name(acceptance_picker(right, look_at_plan), temperature)
-    vector_note(name, temperature)
+    name = vector_name(acceptance_picker(right, look_at_plan), temperature, rule)
+    vector_note(name, temperature, rule)
     return hardware, name
 
 
 def _try_plan(
-    acceptance: str, hardware: str | None, budget: int | None, depth: int | None
+    method: str, acceptance: str, hardware: str | None, budget: int | None, depth: int | None
 ) -> tuple[PlannedTree | None, str]:
     if hardware is None:
         return None, NO_HARDWARE
     try:
-        return planned_tree(acceptance, hardware, budget, depth), ""
+        return planned_tree(method, acceptance, hardware, budget, depth), ""
     except SequoiaError as error:
         return None, str(error)

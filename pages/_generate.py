@@ -8,6 +8,7 @@ from pages._worker import Job, Worker
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.trace import RunSummary, StepTrace
 from sequoia_core.errors import InputError, ModelError
+from sequoia_core.plan.methods import PLAIN as PLAIN_METHOD
 from sequoia_core.plan.paths import PathStatistics
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -16,11 +17,15 @@ PLAIN = TokenTree([-1])
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one press of Generate asks for. `pair` is the pair the user saw, None while loading."""
+    """What one press of Generate asks for. `pair` is the pair the user saw, None while loading.
+
+    tree: the planned one; methods that grow their trees take its size, and `depth` as the limit.
+    """
 
     prompt: str
     method: str
     tree: TokenTree
+    depth: int
     settings: GenerationSettings
     predicted_speedup: float | None
     pair: object = None
@@ -91,7 +96,7 @@ def generate_work(worker: Worker, record: Record) -> Callable[[Job], None]:
         engine = worker.resident
         request = record.view.request
         _check_pair(engine, request)
-        speculative = request.method != "autoregressive"
+        speculative = request.method != PLAIN_METHOD
         _generate(job, engine, record, 0.5 if speculative else 1.0)
         if speculative and not job.cancelled:
             _measure_plain(job, engine, record)
@@ -113,7 +118,10 @@ def _check_pair(engine, request: Request) -> None:
 
 def _generate(job: Job, engine, record: Record, share: float) -> None:
     request = record.view.request
-    run = engine.run(request.prompt, request.settings, request.tree)
+    from sequoia_core.decode.methods import named_method
+
+    method = named_method(request.method, request.tree, request.depth)
+    run = engine.run(request.prompt, request.settings, method)
     limit = request.settings.max_new_tokens
     made = 0
     for step in run:

@@ -49,23 +49,30 @@ def hardware_picker(place, on_change: Callable[[], None]) -> str | None:
     )
 
 
-def vector_name(choice: str, temperature: float) -> str:
-    """The vector that `choice` means: for auto, the bundled pair's nearest in temperature."""
-    return bundled_acceptance(temperature) if choice == AUTO else choice
+def vector_name(choice: str, temperature: float, rule: str = "sequoia") -> str:
+    """The vector that `choice` means: for auto, the bundled pair's of the rule nearest to it."""
+    return bundled_acceptance(temperature, rule) if choice == AUTO else choice
 
 
-def vector_note(name: str, temperature: float | None) -> None:
+def vector_note(name: str, temperature: float | None, rule: str = "sequoia") -> None:
     """A caption: which acceptance predictions rest on, and whether it fits pair and temperature."""
     engine = server().worker.resident
     # A vector that cannot be read is planning's error to show, where the plan would be.
     with suppress(SequoiaError):
         vector = library.acceptance(name)
-        st.caption(vector_words(vector, engine and engine.pair, temperature))
+        st.caption(vector_words(vector, engine and engine.pair, temperature, rule))
 
 
-def vector_words(vector: AcceptanceVector, pair, temperature: float | None) -> str:
+def vector_words(
+    vector: AcceptanceVector, pair, temperature: float | None, rule: str = "sequoia"
+) -> str:
     """What the prediction rests on, with a warning where it is not this run's."""
     words = f"Acceptance `{vector.name}`"
+    if temperature is not None and vector.rule != rule and vector.temperature != 0:
+        return (
+            f"{words} was measured for the rule {vector.rule}, and this method verifies by {rule}: "
+            "the tree is planned with it, but nothing is predicted."
+        )
     if pair is not None and not same_pair(vector, pair):
         return (
             f"{words} was not measured on {pair.target_name} with {pair.draft_name}, so the "

@@ -51,8 +51,9 @@ def measure_work(worker: Worker, measurement: Measurement) -> Callable[[Job], No
 
     def work(job: Job) -> None:
         # torch is loaded here, on the worker's thread.
+        from sequoia_core.decode.methods import static_method
         from sequoia_core.measure.benchmark import BASELINE, benchmark
-        from sequoia_core.measure.methods import tree_method
+        from sequoia_core.measure.methods import engine_method
 
         if worker.resident is None:
             raise ModelError("No model pair is loaded: choose one in the sidebar and press Load.")
@@ -63,7 +64,7 @@ def measure_work(worker: Worker, measurement: Measurement) -> Callable[[Job], No
             THIS_TREE: measurement.tree,
         }
         methods = {
-            name: _until_stopped(job, tree_method(pair, settings, tree))
+            name: _until_stopped(job, engine_method(pair, settings, static_method("sequoia", tree)))
             for name, tree in trees.items()
         }
         try:

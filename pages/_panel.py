@@ -13,6 +13,7 @@ from pages._tree_view import counts_text, decoded, planned, step_table, tree_vie
 from pages._what_if import what_if
 from pages._worker import FAILED, QUEUED, STOPPED, Job
 from sequoia_core.decode.trace import StepTrace
+from sequoia_core.plan.methods import METHODS
 
 EMPTY = (
     "At every step the draft fills this tree with tokens and the target checks it in one pass, "
@@ -64,7 +65,7 @@ def shown_run() -> RunView | None:
 
 
 def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:
-    predicted = f"{plan.speedup:.2f}×" if plan else "–"
+    predicted = f"{plan.speedup:.2f}×" if plan and plan.speedup else "–"
     measured = view.measured_speedup if view else None
     rate = view.tokens / view.seconds if view and view.seconds else None
     figures = st.grid(4, min_column_width=150)
@@ -81,7 +82,9 @@ def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:
     figures.metric(
         "Tokens per step",
         f"{view.tokens / len(view.steps):.2f}" if view else "–",
-        help=f"The plan expects {plan.expected_tokens:.2f}." if plan else None,
+        help=f"The plan expects {plan.expected_tokens:.2f}."
+        if plan and plan.expected_tokens
+        else None,
     )
     figures.metric("Tokens per second", f"{rate:.1f}" if rate else "–")
 
@@ -112,11 +115,20 @@ def _tree(controls: Controls, view: RunView | None, step: StepTrace | None) -> N
     elif plan is not None:
         tree_view(planned(plan.tree, plan.reach), key="tree")
         stale = "" if controls.plan else "The settings do not fit; this is the last tree that did: "
-        st.caption(
-            f"{stale}{plan.tree.size:,} nodes, {plan.tree.depth} deep, "
-            f"{plan.expected_tokens:.2f} tokens expected per step. "
-            f"Level sizes: {', '.join(map(str, plan.tree.level_sizes))}."
+        st.caption(stale + _plan_words(plan))
+
+
+def _plan_words(plan: PlannedTree) -> str:
+    size = f"{plan.tree.size:,} nodes, {plan.tree.depth} deep"
+    if METHODS[plan.method].grown:
+        return (
+            f"{size}: the size that {plan.method} may fill. Its trees grow with the context, so "
+            "this one only stands for them, and nothing is predicted."
         )
+    expected = (
+        f", {plan.expected_tokens:.2f} tokens expected per step" if plan.expected_tokens else ""
+    )
+    return f"{size}{expected}. Level sizes: {', '.join(map(str, plan.tree.level_sizes))}."
 
 
 def _step_words(view: RunView, step: StepTrace) -> str:

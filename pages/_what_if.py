@@ -5,6 +5,7 @@ import streamlit as st
 from pages._generate import RunView
 from pages._planned_tree import PlannedTree
 from sequoia_core.errors import InputError
+from sequoia_core.plan.methods import METHODS, PLAIN
 from sequoia_core.plan.replay import replay
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -21,7 +22,7 @@ def what_if(view: RunView, plan: PlannedTree | None) -> None:
         "tokens per step": ["predicted", "replayed on this text", "measured"],
         f"this run ({own.method})": [
             _number(own.predicted_tokens),
-            _replayed(own.tree, view),
+            _replayed(own.tree, view) if _replays(view) else MISSING,
             _number(view.tokens / len(view.steps)),
         ],
     }
@@ -33,6 +34,14 @@ def what_if(view: RunView, plan: PlannedTree | None) -> None:
         ]
     st.dataframe(rows, hide_index=True, alt="Tokens per step of this run and of the planned tree")
     st.caption(_words(view))
+
+
+def _replays(view: RunView) -> bool:
+    """Whether the ranks of the text, drawn by Sequoia's rule, are those of the run's method."""
+    own = view.request
+    if own.method == PLAIN or METHODS[own.method].grown:
+        return False
+    return METHODS[own.method].rule == "sequoia" or own.settings.temperature == 0
 
 
 def _replayed(tree: TokenTree, view: RunView) -> str:

@@ -60,7 +60,7 @@ def test_the_optimum_is_the_best_of_every_budget_and_depth(acceptance, batch):
         assert plan.grid.speedup[budget, depth] == pytest.approx(speedup, rel=1e-12)
         best = max(best, speedup)
     assert plan.speedup == pytest.approx(best, rel=1e-12)
-    assert plan.optimum.speedup == plan.speedup
+    assert plan.optimum.speedup == pytest.approx(plan.speedup, rel=1e-12)
     assert (plan.optimum.budget, plan.optimum.depth) == (plan.budget, plan.depth)
 
 

@@ -18,6 +18,7 @@ from sequoia_core.files import (
     tagged,
     write_json,
 )
+from sequoia_core.plan.presets import DEFAULT_HARDWARE
 
 FOLDER = "hardware"
 ORIGINS = ("measured", "modelled", "derived")
@@ -121,8 +122,8 @@ def load_hardware(name_or_path: str | Path) -> HardwareProfile:
 
 
 def list_hardware_presets() -> list[str]:
-    """Names of the bundled profiles."""
-    return preset_names(FOLDER)
+    """Names of the bundled profiles, sorted; the default first, since pickers begin with it."""
+    return sorted(preset_names(FOLDER), key=lambda name: (name != DEFAULT_HARDWARE, name))
 
 
 def _curve(points: Sequence[Sequence[float]], name: str) -> Curve:
