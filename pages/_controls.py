@@ -1,27 +1,33 @@
 """The controls of Explore. Widget keys are the parameters of a link, so a link reproduces them."""
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
 
-from pages._plan import (
-    PlannedTree,
+from pages import _library as library
+from pages._inputs import (
+    NO_HARDWARE,
     acceptance_choices,
-    hardware_choices,
-    planned_tree,
-    vector_caption,
+    acceptance_picker,
+    hardware_picker,
     vector_name,
+    vector_note,
 )
+from pages._planned_tree import PlannedTree, planned_tree
 from pages._sliders import LINK, exact_slider, look_at_plan, number, slider
-from pages._state import server
-from pages._url import link_mistakes
+from pages._url import note_link_mistakes
 from sequoia_core.assets import asset
 from sequoia_core.errors import SequoiaError
-from sequoia_core.plan.acceptance import load_acceptance
+from sequoia_core.plan.methods import METHODS, NAMES, PLAIN
+from sequoia_core.plan.optimizer import SEQUOIA
+from sequoia_core.plan.rivals import CHAIN
 
-METHODS = ["sequoia", "autoregressive"]
+METHOD_HELP = (
+    "sequoia drafts a planned tree, drawing without replacement; chain and kchains are simpler "
+    "shapes; specinfer draws with replacement; topk takes the draft's most probable tokens; "
+    "specexec and dynamic grow the tree with the context; autoregressive is plain decoding."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +51,16 @@ def example_prompts() -> dict[str, str]:
     return {row["title"]: row["text"] for row in rows}
 
 
-def note_link_mistakes() -> None:
-    """Once a session, before any control exists: name the link's values that no control takes."""
-    if "link_mistakes" not in st.session_state:
-        choices = {
-            "method": METHODS,
-            "hardware": hardware_choices(),
+def note_mistakes() -> None:
+    """Name what the link asks for and no control of this page takes."""
+    note_link_mistakes(
+        "explore",
+        {
+            "method": list(NAMES),
+            "hardware": library.hardware_names(),
             "acceptance": acceptance_choices(),
-        }
-        st.session_state.link_mistakes = link_mistakes(st.query_params.to_dict(), choices)
-    for mistake in st.session_state.link_mistakes:
-        st.warning(mistake)
+        },
+    )
 
 
 def prompt_box() -> str:
@@ -119,70 +124,41 @@ def _tree(temperature: float) -> tuple[str, PlannedTree | None]:
             on_change=look_at_plan,
             help="Let the hardware profile choose the budget and depth with the best speedup.",
         )
-    method = st.segmented_control(
-        "Method",
-        METHODS,
-        default=METHODS[0],
-        required=True,
-        key="method",
-        bind=LINK,
-        width="stretch",
-        label_visibility="collapsed",
-        help="sequoia drafts a tree; autoregressive is plain decoding, one token a step.",
+    method = st.selectbox(
+        "Method", NAMES, key="method", bind=LINK, on_change=look_at_plan, help=METHOD_HELP
     )
+    planned = SEQUOIA if method == PLAIN else method
     sliders, pickers = st.container(), st.container()
     with pickers:
-        hardware, acceptance = _pickers(temperature)
+        hardware, acceptance = _pickers(temperature, METHODS[planned].rule)
     if automatic:
-        plan, mistake = _try_plan(acceptance, hardware, None, None)
+        plan, mistake = _try_plan(planned, acceptance, hardware, None, None)
         if plan:
             st.session_state.budget, st.session_state.depth = plan.tree.size, plan.tree.depth
     with sliders:
-        budget = exact_slider("Tree budget", "budget", disabled=automatic)
+        budget = exact_slider("Tree budget", "budget", disabled=automatic or method == CHAIN)
         depth = exact_slider("Tree depth", "depth", disabled=automatic)
     if not automatic:
-        plan, mistake = _try_plan(acceptance, hardware, budget, depth)
+        plan, mistake = _try_plan(planned, acceptance, hardware, budget, depth)
     if mistake:
         sliders.error(mistake)
     return method, plan
 
 
-def _pickers(temperature: float) -> tuple[str | None, str]:
+def _pickers(temperature: float, rule: str) -> tuple[str | None, str]:
     left, right = st.columns(2)
-    hardware = left.selectbox(
-        "Hardware",
-        hardware_choices(),
-        key="hardware",
-        bind=LINK,
-        on_change=look_at_plan,
-        help="The profile that says how long a pass takes for a number of tokens.",
-    )
-    choice = right.selectbox(
-        "Acceptance",
-        acceptance_choices(),
-        key="acceptance",
-        bind=LINK,
-        on_change=look_at_plan,
-        help="How often the k-th drafted child is the accepted one. auto takes the bundled vector "
-        "measured nearest to the temperature.",
-    )
-    name = vector_name(choice, temperature)
-    engine = server().worker.resident
-    # A vector that cannot be read is planning's error to show, where the plan would be.
-    with suppress(SequoiaError):
-        st.caption(vector_caption(load_acceptance(name), engine and engine.pair, temperature))
+    hardware = hardware_picker(left, look_at_plan)
+    name = vector_name(acceptance_picker(right, look_at_plan), temperature, rule)
+    vector_note(name, temperature, rule)
     return hardware, name
 
 
 def _try_plan(
-    acceptance: str, hardware: str | None, budget: int | None, depth: int | None
+    method: str, acceptance: str, hardware: str | None, budget: int | None, depth: int | None
 ) -> tuple[PlannedTree | None, str]:
     if hardware is None:
-        return None, (
-            "This copy has no hardware profile, so nothing can be planned: restore the "
-            "repository's assets/hardware folder."
-        )
+        return None, NO_HARDWARE
     try:
-        return planned_tree(acceptance, hardware, budget, depth), ""
+        return planned_tree(method, acceptance, hardware, budget, depth), ""
     except SequoiaError as error:
         return None, str(error)

@@ -8,6 +8,8 @@ from pages._worker import Job, Worker
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.trace import RunSummary, StepTrace
 from sequoia_core.errors import InputError, ModelError
+from sequoia_core.plan.methods import PLAIN as PLAIN_METHOD
+from sequoia_core.plan.paths import PathStatistics
 from sequoia_core.tree.token_tree import TokenTree
 
 PLAIN = TokenTree([-1])
@@ -15,25 +17,34 @@ PLAIN = TokenTree([-1])
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one press of Generate asks for. `pair` is the pair the user saw, None while loading."""
+    """What one press of Generate asks for. `pair` is the pair the user saw, None while loading.
+
+    tree: the planned one; methods that grow their trees take its size, and `depth` as the limit.
+    """
 
     prompt: str
     method: str
     tree: TokenTree
+    depth: int
     settings: GenerationSettings
     predicted_speedup: float | None
     pair: object = None
+    predicted_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run at one moment. pieces[i] are the texts of the tokens that step i committed."""
+    """A run at one moment. pieces[i] are the texts of the tokens that step i committed.
+
+    ranks: the rank sequence of the finished text, from which any tree's steps on it follow.
+    """
 
     request: Request
     steps: tuple[StepTrace, ...] = ()
     pieces: tuple[tuple[str, ...], ...] = ()
     summary: RunSummary | None = None
     plain: RunSummary | None = None
+    ranks: PathStatistics | None = None
 
     @property
     def tokens(self) -> int:
@@ -72,10 +83,10 @@ class Record:
                 view, steps=(*view.steps, step), pieces=(*view.pieces, tuple(pieces))
             )
 
-    def finish(self, **summaries: RunSummary) -> None:
-        """Keep the summary of the run (`summary`) or of plain decoding (`plain`)."""
+    def finish(self, **results: RunSummary | PathStatistics) -> None:
+        """Keep the summary of the run (`summary`) or of plain decoding (`plain`), or `ranks`."""
         with self._lock:
-            self.view = replace(self.view, **summaries)
+            self.view = replace(self.view, **results)
 
 
 def generate_work(worker: Worker, record: Record) -> Callable[[Job], None]:
@@ -85,10 +96,12 @@ def generate_work(worker: Worker, record: Record) -> Callable[[Job], None]:
         engine = worker.resident
         request = record.view.request
         _check_pair(engine, request)
-        speculative = request.method != "autoregressive"
+        speculative = request.method != PLAIN_METHOD
         _generate(job, engine, record, 0.5 if speculative else 1.0)
         if speculative and not job.cancelled:
             _measure_plain(job, engine, record)
+        if not job.cancelled:
+            _rank(engine, record)
 
     return work
 
@@ -105,7 +118,10 @@ def _check_pair(engine, request: Request) -> None:
 
 def _generate(job: Job, engine, record: Record, share: float) -> None:
     request = record.view.request
-    run = engine.run(request.prompt, request.settings, request.tree)
+    from sequoia_core.decode.methods import named_method
+
+    method = named_method(request.method, request.tree, request.depth)
+    run = engine.run(request.prompt, request.settings, method)
     limit = request.settings.max_new_tokens
     made = 0
     for step in run:
@@ -130,3 +146,13 @@ def _measure_plain(job: Job, engine, record: Record) -> None:
             run.close()
             return
     record.finish(plain=run.summary())
+
+
+def _rank(engine, record: Record) -> None:
+    """Which child each token of the text would have been: one pass over the finished text."""
+    from sequoia_core.measure.ranks_of_run import rank_run
+
+    view = record.read()
+    pair, summary = engine.pair, view.summary
+    prompt_ids = pair.encode(view.request.prompt)
+    record.finish(ranks=rank_run(pair, prompt_ids, summary.token_ids, view.request.settings))

@@ -2,16 +2,18 @@
 
 import streamlit as st
 
-from pages._charts import tokens_per_step
 from pages._controls import Controls
 from pages._generate import RunView
-from pages._plan import PlannedTree
-from pages._sliders import PLANNED, RUN
+from pages._planned_tree import PlannedTree
+from pages._run_charts import tokens_per_step
 from pages._state import server, touch
+from pages._steps import picked_step
 from pages._text import LEGEND, run_html, time_split_html
 from pages._tree_view import counts_text, decoded, planned, step_table, tree_view
+from pages._what_if import what_if
 from pages._worker import FAILED, QUEUED, STOPPED, Job
 from sequoia_core.decode.trace import StepTrace
+from sequoia_core.plan.methods import METHODS
 
 EMPTY = (
     "At every step the draft fills this tree with tokens and the target checks it in one pass, "
@@ -44,12 +46,13 @@ def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
     else:
         text.caption(EMPTY)
     with picker:
-        step = _picked_step(view, live=was_active)
+        step = picked_step(view, live=was_active)
     with tree:
         _tree(controls, view, step)
     if view is not None and not was_active:
         with rest:
             _details(view, step)
+            what_if(view, controls.plan)
 
 
 def shown_run() -> RunView | None:
@@ -62,7 +65,7 @@ def shown_run() -> RunView | None:
 
 
 def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:
-    predicted = f"{plan.speedup:.2f}×" if plan else "–"
+    predicted = f"{plan.speedup:.2f}×" if plan and plan.speedup else "–"
     measured = view.measured_speedup if view else None
     rate = view.tokens / view.seconds if view and view.seconds else None
     figures = st.grid(4, min_column_width=150)
@@ -79,7 +82,9 @@ def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:
     figures.metric(
         "Tokens per step",
         f"{view.tokens / len(view.steps):.2f}" if view else "–",
-        help=f"The plan expects {plan.expected_tokens:.2f}." if plan else None,
+        help=f"The plan expects {plan.expected_tokens:.2f}."
+        if plan and plan.expected_tokens
+        else None,
     )
     figures.metric("Tokens per second", f"{rate:.1f}" if rate else "–")
 
@@ -99,25 +104,6 @@ def _job_line(job: Job | None) -> None:
         st.caption("Stopped. What was made until then is kept below.")
 
 
-def _picked_step(view: RunView | None, *, live: bool) -> StepTrace | None:
-    """The step to draw; None for the planned tree."""
-    if view is None:
-        return None
-    st.session_state.setdefault("view", RUN)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        shown = st.segmented_control(
-            "Tree shown", [PLANNED, RUN], required=True, key="view", label_visibility="collapsed"
-        )
-        if shown == PLANNED:
-            return None
-        if live or len(view.steps) == 1:
-            return view.steps[-1]
-        with st.container(
-            horizontal=True, vertical_alignment="bottom", gap="small", wrap=False, key="steps"
-        ):
-            return view.steps[_step_picker(len(view.steps))]
-
-
 def _tree(controls: Controls, view: RunView | None, step: StepTrace | None) -> None:
     """The planned tree or a step's, in one figure that is never taken down."""
     if controls.plan is not None:
@@ -129,11 +115,20 @@ def _tree(controls: Controls, view: RunView | None, step: StepTrace | None) -> N
     elif plan is not None:
         tree_view(planned(plan.tree, plan.reach), key="tree")
         stale = "" if controls.plan else "The settings do not fit; this is the last tree that did: "
-        st.caption(
-            f"{stale}{plan.tree.size:,} nodes, {plan.tree.depth} deep, "
-            f"{plan.expected_tokens:.2f} tokens expected per step. "
-            f"Level sizes: {', '.join(map(str, plan.tree.level_sizes))}."
+        st.caption(stale + _plan_words(plan))
+
+
+def _plan_words(plan: PlannedTree) -> str:
+    size = f"{plan.tree.size:,} nodes, {plan.tree.depth} deep"
+    if METHODS[plan.method].grown:
+        return (
+            f"{size}: the size that {plan.method} may fill. Its trees grow with the context, so "
+            "this one only stands for them, and nothing is predicted."
         )
+    expected = (
+        f", {plan.expected_tokens:.2f} tokens expected per step" if plan.expected_tokens else ""
+    )
+    return f"{size}{expected}. Level sizes: {', '.join(map(str, plan.tree.level_sizes))}."
 
 
 def _step_words(view: RunView, step: StepTrace) -> str:
@@ -141,19 +136,6 @@ def _step_words(view: RunView, step: StepTrace) -> str:
     if view.request.settings.temperature == 0:
         words += " Probabilities are those of temperature 1: at 0 they are all 0 or 1."
     return words
-
-
-def _step_picker(count: int) -> int:
-    """Index of the step to show, from 0."""
-    st.session_state.step = min(max(st.session_state.get("step", 1), 1), count)
-    st.button("Back", key="step_back", shortcut="Left", on_click=_move, args=(-1, count))
-    step = st.slider("Step", 1, count, key="step", bind="query-params", width="stretch")
-    st.button("Next", key="step_forward", shortcut="Right", on_click=_move, args=(1, count))
-    return step - 1
-
-
-def _move(by: int, count: int) -> None:
-    st.session_state.step = min(max(st.session_state.step + by, 1), count)
 
 
 def _table(step: StepTrace) -> None:

@@ -2,20 +2,22 @@
 
 import streamlit as st
 
-from pages._controls import Controls, note_link_mistakes, prompt_box, run_controls
+from pages._controls import Controls, note_mistakes, prompt_box, run_controls
+from pages._frame import ensure_frame
 from pages._generate import Record, Request, RunView, generate_work
 from pages._panel import panel
 from pages._sliders import RUN
 from pages._state import server, session_id
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError, SequoiaError
+from sequoia_core.plan.methods import PLAIN
 from sequoia_core.tree.token_tree import TokenTree
 
 
 @st.fragment
 def page() -> None:
     """Controls on the left, plan and run on the right; the controls rerun only this."""
-    note_link_mistakes()
+    note_mistakes()
     sides = st.container(horizontal=True, gap="large", wrap=False)
     left, right = sides.container(width=276), sides.container(width="stretch")
     with left:
@@ -40,7 +42,7 @@ def _buttons(controls: Controls) -> None:
 
 def _start(controls: Controls) -> None:
     """Queue a run of what the controls say, or say what is wrong with it."""
-    if controls.plan is None and controls.method != "autoregressive":
+    if controls.plan is None and controls.method != PLAIN:
         return  # The reason stands beside the tree's controls already.
     try:
         record = Record(RunView(_request(controls)))
@@ -56,11 +58,12 @@ def _start(controls: Controls) -> None:
 def _request(controls: Controls) -> Request:
     if not controls.prompt.strip():
         raise InputError("The prompt is empty: write a few words for the story to go on from.")
-    plain = controls.method == "autoregressive"
+    plain = controls.method == PLAIN
     return Request(
         controls.prompt,
         controls.method,
         TokenTree([-1]) if plain else controls.plan.tree,
+        1 if plain else controls.plan.depth,
         GenerationSettings(
             temperature=controls.temperature,
             top_p=controls.top_p,
@@ -69,7 +72,9 @@ def _request(controls: Controls) -> Request:
         ),
         None if plain else controls.plan.speedup,
         server().worker.resident,
+        None if plain else controls.plan.expected_tokens,
     )
 
 
+ensure_frame()
 page()

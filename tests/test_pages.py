@@ -15,6 +15,7 @@ from pages._worker import DONE, FAILED, QUEUED, RUNNING, STOPPED, Worker
 from sequoia_core import assets
 from sequoia_core.decode.trace import Bonus, Nodes, Seconds, StepTrace
 from sequoia_core.errors import InputError
+from sequoia_core.plan.methods import NAMES
 
 APP = Path(__file__).resolve().parent.parent / "app.py"
 
@@ -147,7 +148,7 @@ def test_steps_of_one_topology_keep_the_layout_and_others_change_it(step):
 def test_model_text_is_escaped_and_marked_by_origin(step):
     from pages._generate import Request, RunView
 
-    request = Request("<i>Once", "sequoia", None, None, None)
+    request = Request("<i>Once", "sequoia", None, 1, None, None)
     html = run_html(RunView(request, (step,), ((" <b>hen", " ran"),)), current=0)
     assert "&lt;i&gt;Once" in html
     assert '<span class="accepted"> &lt;b&gt;hen</span><span class="residual"> ran</span>' in html
@@ -360,3 +361,55 @@ def other_vocabulary(folder: Path) -> str:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return str(folder)
+
+
+@pytest.mark.parametrize("method", NAMES)
+def test_every_method_writes_the_same_greedy_text_on_the_page(finished_app, method):
+    app = generate(
+        open_app(
+            prompt="Once upon a time there was",
+            method=method,
+            budget="9",
+            depth="3",
+            new_tokens="10",
+            temperature="0",
+        )
+    )
+    assert not errors(app)
+    run = app.session_state["last_run"]
+    assert run.request.method == method
+    assert run.summary.token_ids == finished_app.session_state["last_run"].summary.token_ids
+    assert all(len(step.nodes.parent) <= 9 for step in run.steps)
+
+
+def test_a_method_is_planned_with_its_own_rule_s_vector_or_predicts_nothing():
+    app = open_app(method="topk", budget="16", depth="4")
+    assert says(app, "bundled-t0.6-topk`")
+    assert metric(app, "Predicted speedup") != "–"
+    app.selectbox(key="acceptance").set_value("bundled-t0.6").run()
+    assert says(app, "measured for the rule sequoia, and this method verifies by topk")
+    assert metric(app, "Predicted speedup") == "–"
+    app.selectbox(key="method").set_value("dynamic").run()
+    assert says(app, "the size that dynamic may fill")
+    assert metric(app, "Predicted speedup") == "–"
+    app.selectbox(key="method").set_value("chain").run()
+    assert says(app, "5 nodes, 4 deep")
+
+
+def what_if_table(app: AppTest):
+    return next(t.value for t in app.dataframe if "tokens per step" in t.value.columns)
+
+
+def test_replaying_the_tree_that_was_run_gives_its_own_steps_and_other_trees_answer_at_once():
+    app = generate(
+        open_app(prompt="Once upon a time", budget="12", new_tokens="24", temperature="0")
+    )
+    run = app.session_state["last_run"]
+    table = what_if_table(app)
+    assert table["tokens per step"].tolist() == ["predicted", "replayed on this text", "measured"]
+    own = table[table.columns[1]].tolist()
+    assert own[1] == own[2] == f"{run.tokens / len(run.steps):.2f}"
+    app.slider(key="budget").set_value(300).run()
+    planned = what_if_table(app)["planned (300 nodes, 5 deep)"].tolist()
+    assert float(planned[1]) >= float(own[1])
+    assert planned[2] == "–"

@@ -9,22 +9,16 @@ from sequoia_core.decode.methods import (
     AUTOREGRESSIVE,
     GROWN_RULES,
     NAMES,
-    RULES,
     Method,
-    grown_method,
+    named_method,
     plain_method,
-    static_method,
 )
 from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
 from sequoia_core.plan.hardware import load_hardware
-from sequoia_core.plan.optimizer import SEQUOIA, make_plan
+from sequoia_core.plan.methods import METHODS, plan_for, rule_fits
 from sequoia_core.plan.plan import Plan
 from sequoia_core.plan.presets import DEFAULT_HARDWARE, bundled_acceptance
-
-# Methods that run the best tree of a family of their own; the others take the planned tree, or, as
-# grown trees have no family, its size.
-OWN_FAMILIES = ("chain", "kchains", "specinfer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +83,11 @@ def planned_method(
         raise InputError(f"There is no method '{name}'; choose one of {', '.join(NAMES)}.")
     if name == AUTOREGRESSIVE:
         return Planned(plain_method())
-    rule = RULES[name].name
-    preset = arguments.acceptance or bundled_acceptance(arguments.temperature, rule)
+    preset = arguments.acceptance or bundled_acceptance(arguments.temperature, METHODS[name].rule)
     acceptance = load_acceptance(preset)
-    plan = make_plan(
-        acceptance,
-        load_hardware(arguments.hardware),
-        family=name if name in OWN_FAMILIES else SEQUOIA,
-        budget=budget,
-        depth=depth,
-    )
-    # At temperature 0 all rules are one.
-    own_rule = acceptance.rule == rule or arguments.temperature == acceptance.temperature == 0
+    plan = plan_for(name, acceptance, load_hardware(arguments.hardware), budget=budget, depth=depth)
+    own_rule = rule_fits(name, acceptance)
     if not own_rule:
         say(f"{name} is planned with {preset}, whose acceptance is that of {acceptance.rule}")
-    if name in GROWN_RULES:
-        method = grown_method(name, plan.budget, min(depth or plan.depth, plan.budget - 1))
-    else:
-        method = static_method(name, plan.tree)
+    method = named_method(name, plan.tree, depth)
     return Planned(method, plan, acceptance, own_rule)

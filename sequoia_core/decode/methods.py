@@ -80,6 +80,17 @@ def grown_method(name: str, budget: int, depth: int, beam: int | None = None) ->
     return Method(name, GrownTree(budget, depth, beam), rule)
 
 
+def named_method(name: str, tree: TokenTree, depth: int | None = None) -> Method:
+    """The method of that name with a planned tree, or with trees grown to its size.
+
+    depth: how deep grown trees may be, the planned tree's own depth by default. A tree of one node
+    is plain decoding for all. Raises InputError for an unknown name.
+    """
+    if name in GROWN_RULES:
+        return grown_method(name, tree.size, min(depth or tree.depth, tree.size - 1))
+    return static_method(name, tree)
+
+
 def plain_method() -> Method:
     """Plain decoding on the engine's own caches."""
     return static_method(AUTOREGRESSIVE, TokenTree([-1]))

@@ -15,16 +15,18 @@ class Randomness:
 
     The engine has no other source of chance. So a test can put another object in its place that
     takes every possible outcome in turn, with its probability, and add up what the engine emits.
+    at_once: throw all of a node's coins together, so that a GPU is waited for once.
     """
 
-    def __init__(self, generator: torch.Generator):
-        self._generator = generator
+    def __init__(self, generator: torch.Generator, *, at_once: bool = False):
+        self._generator, self._at_once = generator, at_once
         self._uniforms: list[float] = []
 
     @classmethod
     def seeded(cls, seed: int, device: torch.device) -> "Randomness":
         """The source of a run with this seed on this device."""
-        return cls(torch.Generator(device).manual_seed(seed))
+        generator = torch.Generator(device).manual_seed(seed)
+        return cls(generator, at_once=generator.device.type == "cuda")
 
     def without_replacement(self, probs: Tensor, count: int) -> Tensor:
         """`count` different tokens for each row of probs [rows, vocab], in draw order."""
@@ -42,11 +44,11 @@ class Randomness:
         """Index of the first coin that falls on accept, or None. chances: 0-d tensors, in order.
 
         Chances may be computed as they are asked for, each on the rejection of the one before, and
-        the last rejection when the end is asked for. On a CPU none beyond the accepted one is; on a
-        GPU all are, to be read at once.
+        the last rejection when the end is asked for. None beyond the accepted one is asked for, but
+        with `at_once`.
         """
-        if self._generator.device.type == "cuda":
-            chances = torch.stack(list(chances))
+        if self._at_once:
+            chances = torch.stack([torch.as_tensor(chance) for chance in chances])
             uniforms = torch.rand(
                 len(chances), generator=self._generator, device=chances.device, dtype=chances.dtype
             )

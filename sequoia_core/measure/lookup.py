@@ -5,7 +5,7 @@ tokens and positions are stored as keys and values, and a token's logits depend 
 it sees, in the order of their positions, and on nothing else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,12 +19,12 @@ Context = tuple[int, ...]
 
 
 class LookupModel(torch.nn.Module):
-    """logits_of: the logits [contexts, vocab] that follow each context; asked once for each."""
+    """logits_of: the logits [vocab] that follow each context, in order; asked once for each."""
 
     def __init__(
         self,
         vocab: int,
-        logits_of: Callable[[list[Context]], Tensor],
+        logits_of: Callable[[list[Context]], Iterable[Tensor]],
         *,
         device: torch.device = torch.device("cpu"),  # noqa: B008
         context_length: int = 64,
@@ -84,21 +84,25 @@ def _path(tokens: list[int], positions: list[int], seen: list[bool]) -> Context:
     return tuple(token for _, token in path)
 
 
-def remembered(model: TreeModel, vocab: int) -> TreeModel:
+def remembered(model: TreeModel, vocab: int, longest: int) -> TreeModel:
     """A model that asks another one for each context once, by a plain forward pass of its own.
 
     Thousands of short runs from one prompt then cost few passes. Logits are cut to `vocab`.
+    longest: contexts of more tokens get flat logits unasked; of a text with at most `longest` + 1
+    tokens nothing depends on them.
     """
 
+    flat = torch.zeros(vocab, device=model.device)
+
     @torch.inference_mode()
-    def logits_of(contexts: list[Context]) -> Tensor:
-        rows: dict[Context, Tensor] = {}
-        for length in {len(context) for context in contexts}:
+    def logits_of(contexts: list[Context]) -> list[Tensor]:
+        rows = dict.fromkeys(contexts, flat)
+        for length in {len(context) for context in contexts if len(context) <= longest}:
             batch = [context for context in contexts if len(context) == length]
             ids = torch.tensor(batch, device=model.device)
             logits = model.model(input_ids=ids, use_cache=False).logits[:, -1, :vocab]
             rows |= zip(batch, logits.float(), strict=True)
-        return torch.stack([rows[context] for context in contexts])
+        return list(rows.values())
 
     lookup = LookupModel(vocab, logits_of, device=model.device, context_length=model.context_length)
     return TreeModel(lookup, model.name)

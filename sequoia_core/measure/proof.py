@@ -173,10 +173,11 @@ def sampled_rows(
     samplings: (temperature, top-p) pairs. Run i has the seed `seed` + i. The models' logits are
     computed once for every text that occurs, by plain forward passes; all else is the engine's.
     """
+    longest = len(prompt_ids) + SAMPLED_TOKENS - 1
     quick = replace(
         pair,
-        target=remembered(pair.target, pair.vocab),
-        draft=remembered(pair.draft, pair.vocab),
+        target=remembered(pair.target, pair.vocab, longest),
+        draft=remembered(pair.draft, pair.vocab, longest),
     )
     cells = [(name, *sampling) for sampling in samplings for name in names]
     rows = []
@@ -188,6 +189,8 @@ def sampled_rows(
         seen = _texts(quick, prompt_ids, settings, method_with(name, SAMPLED_TREE), runs, seed)
         law = _law(quick, prompt_ids, settings, LEAST_EXPECTED / runs)
         bins, p_value = chi_square(seen, law, runs)
+        if not all(_possible(quick, prompt_ids, settings, text) for text in seen):
+            p_value = 0.0
         rows.append(SampledRow(name, temperature, top_p, runs, bins, p_value))
     return rows
 
@@ -209,14 +212,31 @@ def _texts(
     return seen
 
 
+def _probs(
+    pair: ModelPair, prompt_ids: list[int], settings: GenerationSettings, text: tuple[int, ...]
+) -> torch.Tensor:
+    """The target's law of the next token after a text, float64 [vocab]."""
+    logits = pair.target.model.logits_after([(*prompt_ids, *text)])[0]
+    return distribution(logits, settings.temperature, settings.top_p).double()
+
+
+def _possible(
+    pair: ModelPair, prompt_ids: list[int], settings: GenerationSettings, text: tuple[int, ...]
+) -> bool:
+    """Whether the target can write this text: top-p rules tokens out, whatever their number."""
+    return all(
+        _probs(pair, prompt_ids, settings, text[:place])[token] > 0
+        for place, token in enumerate(text)
+    )
+
+
 def _law(
     pair: ModelPair, prompt_ids: list[int], settings: GenerationSettings, least: float
 ) -> dict[tuple[int, ...], float]:
     """The target's own chance of each text of two tokens that has at least the chance `least`."""
 
     def likely(text: tuple[int, ...], least: float) -> list[tuple[int, float]]:
-        logits = pair.target.model.logits_after([(*prompt_ids, *text)])[0]
-        probs = distribution(logits, settings.temperature, settings.top_p).double()
+        probs = _probs(pair, prompt_ids, settings, text)
         tokens = torch.nonzero(probs >= least).flatten().tolist()
         return [(token, float(probs[token])) for token in tokens]
 
@@ -246,7 +266,7 @@ def chi_square(
         observed[rarest] += observed[-1]
         expected, observed = expected[:-1], observed[:-1]
     if len(expected) == 1:
-        return 1, float(observed[0] == runs)
+        return 1, 1.0
     statistic = float(((observed - expected) ** 2 / expected).sum())
     half = torch.tensor([(len(expected) - 1) / 2, statistic / 2], dtype=torch.float64)
     return len(expected), float(torch.special.gammaincc(half[0], half[1]))
