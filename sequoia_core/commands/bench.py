@@ -13,15 +13,17 @@ import transformers
 
 from sequoia_core.commands._models import (
     Say,
+    add_hardware_argument,
     add_model_arguments,
     add_sampling_arguments,
     by_fraction,
     load_named_pair,
+    named_hardware,
     sampling_settings,
 )
-from sequoia_core.commands.calibrate import read_prompts
+from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.decode.engine import GenerationSettings
-from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, tagged, write_json
 from sequoia_core.measure.benchmark import BASELINE, Method, benchmark
@@ -33,9 +35,8 @@ from sequoia_core.measure.methods import (
 )
 from sequoia_core.measure.profiler import device_name
 from sequoia_core.plan.acceptance import load_acceptance
-from sequoia_core.plan.hardware import load_hardware
 from sequoia_core.plan.optimizer import make_plan
-from sequoia_core.plan.presets import DEFAULT_HARDWARE, bundled_acceptance
+from sequoia_core.plan.presets import bundled_acceptance
 from sequoia_core.tree.token_tree import TokenTree
 
 METHODS = (BASELINE, "chain", "sequoia", "hf-generate", "hf-assisted")
@@ -49,7 +50,8 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated")
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     parser.add_argument("--acceptance", help="preset or file to plan with")
-    parser.add_argument("--hardware", default=DEFAULT_HARDWARE, help="preset or file to plan with")
+    add_hardware_argument(parser)
+    add_chat_argument(parser)
     add_sampling_arguments(parser)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", help="also write the result to this file")
@@ -65,6 +67,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
     plans = _plans(arguments, names)
     pair = load_named_pair(arguments, progress)
+    prompts = encoded(pair, prompts, arguments.chat)
     # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
     methods = _methods(pair, settings, names, plans, prompts[-3:], progress)
     rows = benchmark(
@@ -94,7 +97,7 @@ def _plans(arguments: Namespace, names: list[str]) -> dict[str, Any]:
     if not families:
         return {}
     acceptance = load_acceptance(arguments.acceptance or bundled_acceptance(arguments.temperature))
-    hardware = load_hardware(arguments.hardware)
+    hardware = named_hardware(arguments)
     return {family: make_plan(acceptance, hardware, family=family) for family in families}
 
 
@@ -103,7 +106,7 @@ def _methods(
     settings: GenerationSettings,
     names: list[str],
     plans: dict[str, Any],
-    tuning_prompts: list[str],
+    tuning_prompts: list[Prompt],
     progress: Say,
 ) -> dict[str, Method]:
     methods: dict[str, Method] = {}

@@ -6,11 +6,14 @@ from typing import Any
 
 from sequoia_core.commands._models import (
     Say,
+    add_hardware_argument,
     add_model_arguments,
     add_sampling_arguments,
     load_named_pair,
+    named_hardware,
     sampling_settings,
 )
+from sequoia_core.commands._prompts import add_chat_argument, encoded
 from sequoia_core.decode.engine import Engine, Run
 from sequoia_core.decode.trace import StepTrace
 from sequoia_core.errors import InputError
@@ -28,12 +31,13 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("generate", description="Continue a prompt.")
     parser.add_argument("--prompt", required=True, help="text to continue")
+    add_chat_argument(parser)
     add_model_arguments(parser)
     parser.add_argument("--method", default="sequoia", help=f"one of: {', '.join(METHODS)}")
     parser.add_argument("--budget", type=int, help="tokens per target pass; default: planned")
     parser.add_argument("--depth", type=int, help="draft passes; default: planned")
     parser.add_argument("--acceptance", help="preset or file to plan with")
-    parser.add_argument("--hardware", default=DEFAULT_HARDWARE, help="preset or file to plan with")
+    add_hardware_argument(parser)
     add_sampling_arguments(parser)
     parser.add_argument("--trace", metavar="FILE", help="write every step's tree to this file")
     return parser
@@ -44,7 +48,8 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     settings = sampling_settings(arguments)
     tree = _tree(arguments)
     pair = load_named_pair(arguments, progress)
-    generation = Engine(pair).run(arguments.prompt, settings, tree, trace=bool(arguments.trace))
+    [prompt] = encoded(pair, [arguments.prompt], arguments.chat)
+    generation = Engine(pair).run(prompt, settings, tree, trace=bool(arguments.trace))
     steps = list(generation)
     if arguments.trace:
         write_json(arguments.trace, _trace(generation, steps))
@@ -61,7 +66,9 @@ def _tree(arguments: Namespace) -> TokenTree:
     if arguments.method == "autoregressive":
         return TokenTree([-1])
     acceptance = load_acceptance(arguments.acceptance or bundled_acceptance(arguments.temperature))
-    hardware = load_hardware(arguments.hardware)
+    fixed = arguments.budget is not None and arguments.depth is not None
+    # Where both are fixed the profile chooses nothing, so any will do.
+    hardware = load_hardware(DEFAULT_HARDWARE) if fixed else named_hardware(arguments)
     return make_plan(acceptance, hardware, budget=arguments.budget, depth=arguments.depth).tree
 
 

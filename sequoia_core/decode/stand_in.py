@@ -9,7 +9,7 @@ residual stream, and whatever is beside it must leave those columns and their no
 - what reads from the other columns is multiplied by zero there, so it is random;
 - RMSNorm divides by the mean over all D columns instead of d: its weights are multiplied by
   sqrt(d / D), and its epsilon by d / D;
-- heads of more dimensions divide scores by a larger root: q makes up for it (`seating` places them);
+- heads of more dimensions divide scores by a larger root: q makes up for it;
 - two columns hold a constant, taken off epsilon, from which the output embedding gives every added
   token a logit far below all others. The two cancel for real tokens, so that tied embeddings work.
 """
@@ -130,7 +130,7 @@ class _Fit:
         return torch.zeros(size, dtype=self._dtype, device=self._device)
 
     def _noise(self, size: tuple[int, ...]) -> Tensor:
-        """Random values; the same few million over and over, since drawing billions takes minutes."""
+        """Random values, the same few million again and again: drawing billions takes minutes."""
         weight = torch.empty(size, dtype=self._dtype, device=self._device)
         for part in weight.view(-1).split(NOISE):
             part.copy_(self._tile[: len(part)])

@@ -1,7 +1,29 @@
 """Which bundled inputs to plan with when the user has named none."""
 
+from sequoia_core.errors import InputError
+
 BUNDLED_ACCEPTANCE = {0.0: "bundled-t0", 0.6: "bundled-t0.6", 1.0: "bundled-t1.0"}
 DEFAULT_HARDWARE = "cpu-2-cores"
+# The bundled pair's profiles by the cost that its target stands in for.
+STAND_IN_HARDWARE = {"demo-300m": "cpu-2-cores-demo-300m"}
+
+
+def bundled_hardware(target_cost: str | None, draft_cost: str | None = None) -> str:
+    """The preset measured with the bundled pair at this cost (None: as it is).
+
+    Raises InputError where none was: another cost's profile would plan the wrong tree.
+
+    >>> bundled_hardware(None)
+    'cpu-2-cores'
+    """
+    if not target_cost:
+        return DEFAULT_HARDWARE
+    if target_cost in STAND_IN_HARDWARE and draft_cost in (None, "bundled"):
+        return STAND_IN_HARDWARE[target_cost]
+    raise InputError(
+        f"No bundled hardware profile was measured at the cost of {target_cost}; measure one with "
+        f"`profile --like {target_cost} --out my.json` and name it with --hardware."
+    )
 
 
 def bundled_acceptance(temperature: float) -> str:
