@@ -4,25 +4,33 @@ from sequoia_core.errors import InputError
 
 BUNDLED_ACCEPTANCE = {0.0: "bundled-t0", 0.6: "bundled-t0.6", 1.0: "bundled-t1.0"}
 DEFAULT_HARDWARE = "cpu-2-cores"
-# The bundled pair's profiles by the cost that its target stands in for.
-STAND_IN_HARDWARE = {"demo-300m": "cpu-2-cores-demo-300m"}
+# Profiles of the bundled pair by the cost that its target stands in for, and by dtype.
+STAND_IN_HARDWARE = {
+    ("demo-300m", "float32"): "cpu-2-cores-demo-300m-float32",
+    ("demo-300m", "bfloat16"): "cpu-2-cores-demo-300m-bfloat16",
+}
 
 
-def bundled_hardware(target_cost: str | None, draft_cost: str | None = None) -> str:
+def bundled_hardware(
+    target_cost: str | None, draft_cost: str | None = None, dtype: str = "auto"
+) -> str:
     """The preset measured with the bundled pair at this cost (None: as it is).
 
-    Raises InputError where none was: another cost's profile would plan the wrong tree.
+    dtype: auto is float32, as it is on a CPU. Raises InputError where none was measured: another
+    cost's profile would plan the wrong tree.
 
-    >>> bundled_hardware(None)
-    'cpu-2-cores'
+    >>> bundled_hardware(None), bundled_hardware("demo-300m")
+    ('cpu-2-cores', 'cpu-2-cores-demo-300m-float32')
     """
     if not target_cost:
         return DEFAULT_HARDWARE
-    if target_cost in STAND_IN_HARDWARE and draft_cost in (None, "bundled"):
-        return STAND_IN_HARDWARE[target_cost]
+    key = (target_cost, "float32" if dtype == "auto" else dtype)
+    if key in STAND_IN_HARDWARE and draft_cost in (None, "bundled"):
+        return STAND_IN_HARDWARE[key]
     raise InputError(
-        f"No bundled hardware profile was measured at the cost of {target_cost}; measure one with "
-        f"`profile --like {target_cost} --out my.json` and name it with --hardware."
+        f"No bundled hardware profile was measured at the cost of {target_cost} in {key[1]}; "
+        f"measure one with `profile --like {target_cost} --out my.json` and name it with "
+        "--hardware."
     )
 
 
