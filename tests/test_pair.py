@@ -126,26 +126,6 @@ SMALL = {
     "head_dim": 8,
     "max_position_embeddings": 64,
 }
-ARCHITECTURES = {
-    "llama": SMALL,
-    "qwen2": SMALL,
-    "qwen3": SMALL,
-    "mistral": SMALL | {"sliding_window": 4},
-    "gemma2": SMALL | {"sliding_window": 4, "query_pre_attn_scalar": 8},
-    "gemma3_text": SMALL | {"sliding_window": 4, "query_pre_attn_scalar": 8},
-    "phi3": SMALL | {"pad_token_id": 0},
-    "mixtral": SMALL | {"num_local_experts": 4},
-    "gpt2": {"vocab_size": 40, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
-}
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_tree_attention_equals_plain_forwards_on(architecture, dtype):
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(architecture, **ARCHITECTURES[architecture])
-    model = AutoModelForCausalLM.from_config(config).to(dtype)
-    assert self_test(TreeModel(model, architecture)).trees
 
 
 def test_recurrent_layers_are_refused_by_name():
