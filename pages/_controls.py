@@ -9,6 +9,7 @@ import streamlit as st
 from pages._plan import (
     PlannedTree,
     acceptance_choices,
+    hardware_caption,
     hardware_choices,
     planned_tree,
     vector_caption,
@@ -170,7 +171,10 @@ def _pickers(temperature: float) -> tuple[str | None, str]:
     engine = server().worker.resident
     # A vector that cannot be read is planning's error to show, where the plan would be.
     with suppress(SequoiaError):
-        st.caption(vector_caption(load_acceptance(name), engine and engine.pair, temperature))
+        pair = engine and engine.pair
+        st.caption(vector_caption(load_acceptance(name), pair, temperature))
+        if hardware and (warning := hardware_caption(hardware, pair)):
+            st.caption(warning)
     return hardware, name
 
 

@@ -68,5 +68,24 @@ def vector_caption(vector: AcceptanceVector, pair, temperature: float) -> str:
     return f"{words}, measured on this pair at this temperature." if pair else f"{words}."
 
 
+def hardware_caption(name: str, pair) -> str:
+    """A warning where the profile's seconds are another pair's; with the profile to choose."""
+    profile = load_hardware(name)
+    if pair is None or profile.target_model in ("", pair.target_name):
+        return ""
+    fitting = [
+        preset
+        for preset in list_hardware_presets()
+        if load_hardware(preset).target_model == pair.target_name
+    ]
+    mend = (
+        f"choose `{fitting[0]}`" if fitting else "`python -m sequoia_core profile` measures yours"
+    )
+    return (
+        f"Hardware `{name}` was measured with {profile.target_model}, not {pair.target_name}, so "
+        f"its speedups are not this pair's: {mend}."
+    )
+
+
 def _same_pair(vector: AcceptanceVector, pair) -> bool:
-    return (vector.target, vector.draft) == (pair.target_name, pair.draft_name)
+    return (vector.target, vector.draft) == pair.voices
