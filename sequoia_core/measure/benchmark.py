@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from sequoia_core.decode.pair import Prompt
 from sequoia_core.errors import InputError
 
 Progress = Callable[[float, str], None]
@@ -21,7 +22,7 @@ class Outcome:
     seconds: float
 
 
-Method = Callable[[str], Outcome]
+Method = Callable[[Prompt], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Row:
 
 def benchmark(
     methods: Mapping[str, Method],
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     *,
     repeats: int,
     predicted: Mapping[str, float],

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.model import TreeModel
-from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.decode.sampling import distribution, draft_distribution
 from sequoia_core.errors import InputError
 from sequoia_core.measure import ranks
@@ -71,7 +71,7 @@ class Calibration:
 
 def calibrate(
     pair: ModelPair,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     settings: GenerationSettings,
     *,
     width: int = WIDTH,
@@ -86,7 +86,7 @@ def calibrate(
 
 def measure_acceptance(
     pair: ModelPair,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     settings: GenerationSettings,
     *,
     width: int = WIDTH,
@@ -125,7 +125,7 @@ def _check_count(prompts: int) -> None:
 
 
 def _written(
-    pair: ModelPair, prompts: Sequence[str], settings: GenerationSettings, progress: Progress
+    pair: ModelPair, prompts: Sequence[Prompt], settings: GenerationSettings, progress: Progress
 ) -> list[Text]:
     """The target's own continuations, with progress by tokens."""
     most, written = len(prompts) * settings.max_new_tokens, 0

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import torch
 
 from sequoia_core.decode.engine import Engine, GenerationSettings
-from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.decode.timing import now
 from sequoia_core.measure.benchmark import Method, Outcome, timed
 from sequoia_core.tree.token_tree import TokenTree
@@ -19,7 +19,7 @@ def tree_method(pair: ModelPair, settings: GenerationSettings, tree: TokenTree) 
     """Our engine with a static tree; one node is plain decoding."""
     engine = Engine(pair)
 
-    def run(prompt: str) -> Outcome:
+    def run(prompt: Prompt) -> Outcome:
         def decode() -> tuple[int, int]:
             generation = engine.run(prompt, settings, tree, trace=False)
             for _ in generation:
@@ -46,7 +46,7 @@ def hf_assisted(pair: ModelPair, settings: GenerationSettings, assistant_tokens:
     }
     plain = _generate(pair, settings, {"assistant_model": pair.draft.model})
 
-    def run(prompt: str) -> Outcome:
+    def run(prompt: Prompt) -> Outcome:
         kept = {name: getattr(config, name, None) for name in wanted}
         config.update(**wanted)
         try:
@@ -58,7 +58,7 @@ def hf_assisted(pair: ModelPair, settings: GenerationSettings, assistant_tokens:
 
 
 def tuned_assistant_tokens(
-    pair: ModelPair, settings: GenerationSettings, prompts: list[str]
+    pair: ModelPair, settings: GenerationSettings, prompts: list[Prompt]
 ) -> int:
     """The constant that is fastest on these prompts, each tried twice after a warm-up."""
 
@@ -80,7 +80,7 @@ def _generate(pair: ModelPair, settings: GenerationSettings, extra: dict) -> Met
             "top_k": 0,
         }
 
-    def run(prompt: str) -> Outcome:
+    def run(prompt: Prompt) -> Outcome:
         def decode() -> tuple[int, int]:
             ids = torch.tensor([pair.encode(prompt)], device=pair.device)
             with torch.inference_mode(), _counted(pair.target.model) as passes:
