@@ -66,9 +66,18 @@ def _compared(
         "largest_difference": float((real - theirs).abs().max()),
         "logit_deviation": float(theirs.std()),
         "same_next_token": float(same),
-        # None where the shape adds no tokens: below zero, no added token is ever the likeliest.
-        "added_tokens_margin": float((added.amax(-1) - real.amin(-1)).max()) if shape else None,
+        "added_tokens_margin": _margin(real, added),
     }
+
+
+def _margin(real: torch.Tensor, added: torch.Tensor) -> float | None:
+    """How far the added tokens' logits come above the lowest real one; None without such tokens.
+
+    Below zero, no added token is ever likelier than any real one.
+    """
+    if not added.shape[1]:
+        return None
+    return float((added.amax(-1) - real.amin(-1)).max())
 
 
 def describe(result: dict[str, Any]) -> str:
