@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages._frame import navigation
 from pages._sidebar import sidebar
 from sequoia_core.assets import asset
 
@@ -14,6 +15,6 @@ st.set_page_config(
 st.logo(str(asset("logo.svg")), size="large")
 st.html(asset("style.css"))
 
-page = st.navigation([st.Page("pages/explore.py", title="Explore", default=True)])
+page = navigation()
 sidebar()
 page.run()

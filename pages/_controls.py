@@ -1,26 +1,25 @@
 """The controls of Explore. Widget keys are the parameters of a link, so a link reproduces them."""
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
 
-from pages._plan import (
-    PlannedTree,
+from pages import _library as library
+from pages._inputs import (
+    NO_HARDWARE,
     acceptance_choices,
-    hardware_caption,
-    hardware_choices,
-    planned_tree,
-    vector_caption,
+    acceptance_picker,
+    hardware_note,
+    hardware_picker,
     vector_name,
+    vector_note,
 )
+from pages._planned_tree import PlannedTree, planned_tree
 from pages._sliders import LINK, exact_slider, look_at_plan, number, slider
-from pages._state import server
-from pages._url import link_mistakes
+from pages._url import note_link_mistakes
 from sequoia_core.assets import asset
 from sequoia_core.errors import SequoiaError
-from sequoia_core.plan.acceptance import load_acceptance
 
 METHODS = ["sequoia", "autoregressive"]
 
@@ -46,17 +45,16 @@ def example_prompts() -> dict[str, str]:
     return {row["title"]: row["text"] for row in rows}
 
 
-def note_link_mistakes() -> None:
-    """Once a session, before any control exists: name the link's values that no control takes."""
-    if "link_mistakes" not in st.session_state:
-        choices = {
+def note_mistakes() -> None:
+    """Name what the link asks for and no control of this page takes."""
+    note_link_mistakes(
+        "explore",
+        {
             "method": METHODS,
-            "hardware": hardware_choices(),
+            "hardware": library.hardware_names(),
             "acceptance": acceptance_choices(),
-        }
-        st.session_state.link_mistakes = link_mistakes(st.query_params.to_dict(), choices)
-    for mistake in st.session_state.link_mistakes:
-        st.warning(mistake)
+        },
+    )
 
 
 def prompt_box() -> str:
@@ -150,31 +148,10 @@ def _tree(temperature: float) -> tuple[str, PlannedTree | None]:
 
 def _pickers(temperature: float) -> tuple[str | None, str]:
     left, right = st.columns(2)
-    hardware = left.selectbox(
-        "Hardware",
-        hardware_choices(),
-        key="hardware",
-        bind=LINK,
-        on_change=look_at_plan,
-        help="The profile that says how long a pass takes for a number of tokens.",
-    )
-    choice = right.selectbox(
-        "Acceptance",
-        acceptance_choices(),
-        key="acceptance",
-        bind=LINK,
-        on_change=look_at_plan,
-        help="How often the k-th drafted child is the accepted one. auto takes the bundled vector "
-        "measured nearest to the temperature.",
-    )
-    name = vector_name(choice, temperature)
-    engine = server().worker.resident
-    # A vector that cannot be read is planning's error to show, where the plan would be.
-    with suppress(SequoiaError):
-        pair = engine and engine.pair
-        st.caption(vector_caption(load_acceptance(name), pair, temperature))
-        if hardware and (warning := hardware_caption(hardware, pair)):
-            st.caption(warning)
+    hardware = hardware_picker(left, look_at_plan)
+    name = vector_name(acceptance_picker(right, look_at_plan), temperature)
+    vector_note(name, temperature)
+    hardware_note(hardware)
     return hardware, name
 
 
@@ -182,10 +159,7 @@ def _try_plan(
     acceptance: str, hardware: str | None, budget: int | None, depth: int | None
 ) -> tuple[PlannedTree | None, str]:
     if hardware is None:
-        return None, (
-            "This copy has no hardware profile, so nothing can be planned: restore the "
-            "repository's assets/hardware folder."
-        )
+        return None, NO_HARDWARE
     try:
         return planned_tree(acceptance, hardware, budget, depth), ""
     except SequoiaError as error:

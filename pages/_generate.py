@@ -8,6 +8,7 @@ from pages._worker import Job, Worker
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.trace import RunSummary, StepTrace
 from sequoia_core.errors import InputError, ModelError
+from sequoia_core.plan.paths import PathStatistics
 from sequoia_core.tree.token_tree import TokenTree
 
 PLAIN = TokenTree([-1])
@@ -23,17 +24,22 @@ class Request:
     settings: GenerationSettings
     predicted_speedup: float | None
     pair: object = None
+    predicted_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run at one moment. pieces[i] are the texts of the tokens that step i committed."""
+    """A run at one moment. pieces[i] are the texts of the tokens that step i committed.
+
+    ranks: the rank sequence of the finished text, from which any tree's steps on it follow.
+    """
 
     request: Request
     steps: tuple[StepTrace, ...] = ()
     pieces: tuple[tuple[str, ...], ...] = ()
     summary: RunSummary | None = None
     plain: RunSummary | None = None
+    ranks: PathStatistics | None = None
 
     @property
     def tokens(self) -> int:
@@ -72,10 +78,10 @@ class Record:
                 view, steps=(*view.steps, step), pieces=(*view.pieces, tuple(pieces))
             )
 
-    def finish(self, **summaries: RunSummary) -> None:
-        """Keep the summary of the run (`summary`) or of plain decoding (`plain`)."""
+    def finish(self, **results: RunSummary | PathStatistics) -> None:
+        """Keep the summary of the run (`summary`) or of plain decoding (`plain`), or `ranks`."""
         with self._lock:
-            self.view = replace(self.view, **summaries)
+            self.view = replace(self.view, **results)
 
 
 def generate_work(worker: Worker, record: Record) -> Callable[[Job], None]:
@@ -89,6 +95,8 @@ def generate_work(worker: Worker, record: Record) -> Callable[[Job], None]:
         _generate(job, engine, record, 0.5 if speculative else 1.0)
         if speculative and not job.cancelled:
             _measure_plain(job, engine, record)
+        if not job.cancelled:
+            _rank(engine, record)
 
     return work
 
@@ -130,3 +138,13 @@ def _measure_plain(job: Job, engine, record: Record) -> None:
             run.close()
             return
     record.finish(plain=run.summary())
+
+
+def _rank(engine, record: Record) -> None:
+    """Which child each token of the text would have been: one pass over the finished text."""
+    from sequoia_core.measure.ranks_of_run import rank_run
+
+    view = record.read()
+    pair, summary = engine.pair, view.summary
+    prompt_ids = pair.encode(view.request.prompt)
+    record.finish(ranks=rank_run(pair, prompt_ids, summary.token_ids, view.request.settings))

@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from pages._charts import tokens_per_step
 from pages._controls import Controls
 from pages._generate import RunView
-from pages._plan import PlannedTree
-from pages._sliders import PLANNED, RUN
+from pages._planned_tree import PlannedTree
+from pages._run_charts import tokens_per_step
 from pages._state import server, touch
+from pages._steps import picked_step
 from pages._text import LEGEND, run_html, time_split_html
 from pages._tree_view import counts_text, decoded, planned, step_table, tree_view
+from pages._what_if import what_if
 from pages._worker import FAILED, QUEUED, STOPPED, Job
 from sequoia_core.decode.trace import StepTrace
 
@@ -44,12 +45,13 @@ def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
     else:
         text.caption(EMPTY)
     with picker:
-        step = _picked_step(view, live=was_active)
+        step = picked_step(view, live=was_active)
     with tree:
         _tree(controls, view, step)
     if view is not None and not was_active:
         with rest:
             _details(view, step)
+            what_if(view, controls.plan)
 
 
 def shown_run() -> RunView | None:
@@ -99,25 +101,6 @@ def _job_line(job: Job | None) -> None:
         st.caption("Stopped. What was made until then is kept below.")
 
 
-def _picked_step(view: RunView | None, *, live: bool) -> StepTrace | None:
-    """The step to draw; None for the planned tree."""
-    if view is None:
-        return None
-    st.session_state.setdefault("view", RUN)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        shown = st.segmented_control(
-            "Tree shown", [PLANNED, RUN], required=True, key="view", label_visibility="collapsed"
-        )
-        if shown == PLANNED:
-            return None
-        if live or len(view.steps) == 1:
-            return view.steps[-1]
-        with st.container(
-            horizontal=True, vertical_alignment="bottom", gap="small", wrap=False, key="steps"
-        ):
-            return view.steps[_step_picker(len(view.steps))]
-
-
 def _tree(controls: Controls, view: RunView | None, step: StepTrace | None) -> None:
     """The planned tree or a step's, in one figure that is never taken down."""
     if controls.plan is not None:
@@ -141,19 +124,6 @@ def _step_words(view: RunView, step: StepTrace) -> str:
     if view.request.settings.temperature == 0:
         words += " Probabilities are those of temperature 1: at 0 they are all 0 or 1."
     return words
-
-
-def _step_picker(count: int) -> int:
-    """Index of the step to show, from 0."""
-    st.session_state.step = min(max(st.session_state.get("step", 1), 1), count)
-    st.button("Back", key="step_back", shortcut="Left", on_click=_move, args=(-1, count))
-    step = st.slider("Step", 1, count, key="step", bind="query-params", width="stretch")
-    st.button("Next", key="step_forward", shortcut="Right", on_click=_move, args=(1, count))
-    return step - 1
-
-
-def _move(by: int, count: int) -> None:
-    st.session_state.step = min(max(st.session_state.step + by, 1), count)
 
 
 def _table(step: StepTrace) -> None:

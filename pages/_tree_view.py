@@ -29,7 +29,7 @@ def tree_view(data: dict[str, Any], *, key: str) -> None:
     _mount(data=data, key=key)
 
 
-def planned(tree: TokenTree, reach: np.ndarray) -> dict[str, Any]:
+def planned(tree: TokenTree, reach: np.ndarray, *, height: int = HEIGHT) -> dict[str, Any]:
     """A planned tree. reach: [n], the probability that each node is on the accepted path."""
     return {
         **_topology(tree),
@@ -38,6 +38,7 @@ def planned(tree: TokenTree, reach: np.ndarray) -> dict[str, Any]:
         "label": ["", *(f"{value:.2f}" for value in reach[1:])],
         "weight": np.round(reach, 5).tolist(),
         "title": f"Planned tree of {tree.size} nodes, {tree.depth} deep",
+        "height": height,
     }
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import streamlit as st
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -27,7 +29,22 @@ RANGES = {
     "top_p": Range("Top-p", 0.05, 1.0, 1.0),
     "new_tokens": Range("New tokens", 1, 4096, 64),
     "seed": Range("The seed", 0, 2**31 - 1, 0),
+    "branch": Range("The most children of a node", 1, 32, 32),
+    "batch": Range("The batch size", 1, 64, 1),
+    "scale": Range("The factor on acceptance", 0.5, 1.3, 1.0),
 }
+
+
+def note_link_mistakes(page: str, choices: Mapping[str, list[str]]) -> None:
+    """Once a session and page, before any control exists: name what no control takes.
+
+    choices: the values that each picking control of the page offers, by parameter.
+    """
+    key = f"link_mistakes_{page}"
+    if key not in st.session_state:
+        st.session_state[key] = link_mistakes(st.query_params.to_dict(), choices)
+    for mistake in st.session_state[key]:
+        st.warning(mistake)
 
 
 def link_mistakes(parameters: Mapping[str, str], choices: Mapping[str, list[str]]) -> list[str]:

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages._controls import Controls, note_link_mistakes, prompt_box, run_controls
+from pages._controls import Controls, note_mistakes, prompt_box, run_controls
+from pages._frame import ensure_frame
 from pages._generate import Record, Request, RunView, generate_work
 from pages._panel import panel
 from pages._sliders import RUN
@@ -15,7 +16,7 @@ from sequoia_core.tree.token_tree import TokenTree
 @st.fragment
 def page() -> None:
     """Controls on the left, plan and run on the right; the controls rerun only this."""
-    note_link_mistakes()
+    note_mistakes()
     sides = st.container(horizontal=True, gap="large", wrap=False)
     left, right = sides.container(width=276), sides.container(width="stretch")
     with left:
@@ -69,7 +70,9 @@ def _request(controls: Controls) -> Request:
         ),
         None if plain else controls.plan.speedup,
         server().worker.resident,
+        None if plain else controls.plan.expected_tokens,
     )
 
 
+ensure_frame()
 page()

@@ -19,6 +19,7 @@ COMMANDS = {
     "calibrate": "measure a pair's acceptance vector",
     "export": "take a plan to other tools and serving engines",
     "import-growmap": "convert a .pt growmap of the reference implementation to JSON",
+    "import-acceptance": "turn a serving engine's counters into an acceptance vector",
     "profile": "measure this machine's seconds by token count",
     "bench": "measure every method side by side",
     "stand-in": "give the bundled pair the cost of a larger one, its text unchanged",

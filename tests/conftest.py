@@ -84,6 +84,23 @@ def browser(chromium_path: str) -> Iterator:
         chromium.close()
 
 
+@pytest.fixture
+def visit(browser, app_url) -> Iterator:
+    """Makes visitors; each is checked for errors when the test ends."""
+    from visitor import Visitor
+
+    visitors = []
+
+    def arrive(**options) -> Visitor:
+        visitors.append(Visitor(browser, app_url, **options))
+        return visitors[-1]
+
+    yield arrive
+    for visitor in visitors:
+        visitor.check()
+        visitor.page.close()
+
+
 @pytest.fixture(scope="session")
 def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the dashboard, served from this working tree for the whole session."""

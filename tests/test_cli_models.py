@@ -74,6 +74,30 @@ def test_calibrate_and_profile_write_files_that_plan_reads(capsys, tmp_path):
     assert plan["budget"] >= 1
 
 
+def test_one_measurement_writes_a_file_for_every_rule_asked_for(capsys, tmp_path):
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"text": "Once upon"}\n{"text": "The king"}\n', encoding="utf-8")
+    common = [
+        "calibrate", *PAIR, "--prompts", str(prompts), "--temperature", "0.6",
+        "--max-new-tokens", "6", "--width", "4", "--out", str(tmp_path / "pair.json"),
+    ]  # fmt: skip
+    result = answer(capsys, *common, "--rule", "all")
+    assert list(result["vectors"]) == ["sequoia", "specinfer", "topk"]
+    for rule, file in result["files"].items():
+        assert file == str(tmp_path / f"pair.{rule}.json")
+        vector = load_acceptance(file)
+        assert (vector.rule, vector.to_dict()) == (rule, result["vectors"][rule])
+    assert not (tmp_path / "pair.json").exists()
+    assert main([*common, "--rule", "topk,sequoia"]) == 0
+    printed = capsys.readouterr().out
+    assert f"written to {tmp_path / 'pair.topk.json'}" in printed
+    # One rule keeps the name and prints the file's own content, the same numbers.
+    alone = answer(capsys, *common, "--rule", "topk")
+    assert alone == result["vectors"]["topk"]
+    assert load_acceptance(tmp_path / "pair.json").to_dict() == alone
+    assert "got 'magic'" in refusal(capsys, *common, "--rule", "topk,magic")
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [

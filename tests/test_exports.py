@@ -15,18 +15,21 @@ import yaml
 
 from sequoia_core.cli import main
 from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
 from sequoia_core.plan.cost import CostModel
-from sequoia_core.plan.empirical import path_model
+from sequoia_core.plan.empirical import model_at
 from sequoia_core.plan.expected import path_values, plan_table
 from sequoia_core.plan.exports.chain import best_chain, chain_schedule
 from sequoia_core.plan.exports.registry import ENGINES, EXPORTS, TREE_FILES, make_export
 from sequoia_core.plan.exports.request import Request
+from sequoia_core.plan.exports.source import vector_by_rule
 from sequoia_core.plan.exports.tree_files import expansion_widths, load_growmap
 from sequoia_core.plan.exports.triple import Triple, best_triple, judge_tree, triple_of
-from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.optimizer import make_plan
 from sequoia_core.plan.paths import PathStatistics
+from sequoia_core.plan.presets import DEFAULT_HARDWARE, bundled_acceptance
+from sequoia_core.plan.replay import replay
 from sequoia_core.tree.families import chain, expansion
 from sequoia_core.tree.formats import from_growmap, from_paths
 from sequoia_core.tree.token_tree import TokenTree
@@ -150,8 +153,13 @@ def test_path_statistics_lengthen_the_chain_where_acceptance_comes_in_bursts():
     positional, by_paths = best_chain(mean, GPU), best_chain(bursty, GPU)
     assert by_paths.length > positional.length
     tree = chain(by_paths.length)
-    assert by_paths.rates == tuple(path_model(bursty).path_values(tree)[1:].tolist())
-    assert by_paths.rates[1] > 0.4 > positional.rates[1]
+    assert by_paths.rates == tuple(model_at(bursty, tree).path_values(tree)[1:].tolist())
+    # Steps start behind misses, of which eleven in twelve come before another: the first token is
+    # accepted seldom, and the eighth nearly as often.
+    assert by_paths.rates[0] < 0.1 < 2 * by_paths.rates[7]
+    replayed = replay(tree, paths).tokens_per_step
+    assert by_paths.expected_tokens == pytest.approx(replayed, rel=0.05)
+    assert replayed > 1.05 * replay(chain(positional.length), paths).tokens_per_step
     wide = request_for(expansion([3, 1]), acceptance=bursty)
     assert make_export("vllm", wide).fields["acceptance"]["model"] == "paths"
     assert make_export("sglang", wide).fields["predicted"]["speedup"] >= by_paths.speedup - 1e-12
@@ -402,6 +410,53 @@ def test_the_plan_s_inputs_are_found_beside_it_and_options_replace_them(files, c
     other = answer(capsys, *common, "--acceptance", files / "other.json", "--batch-size", 4)
     assert (other["acceptance"]["rule"], other["batch_size"]) == ("sequoia", 4)
     assert any("rule sequoia" in warning for warning in other["warnings"])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("to", ENGINES)
+def test_a_plan_of_the_bundled_pair_is_exported_by_the_engine_s_own_rule(
+    to, temperature, tmp_path, capsys
+):
+    name, out = bundled_acceptance(temperature), tmp_path / "plan.json"
+    plan = make_plan(load_acceptance(name), load_hardware(DEFAULT_HARDWARE), max_budget=64)
+    plan.save(out)
+    common = ["--plan", out, "--to", to]
+    result = answer(capsys, *common)
+    used = bundled_acceptance(temperature, "topk")
+    assert (result["acceptance"]["name"], result["planned_with"]) == (used, name)
+    assert not any("for the rule" in warning for warning in result["warnings"])
+    # One sentence in the fields and in the file says which vector stands in for the plan's.
+    assert [f"Planned from '{used}'" in note for note in result["notes"]] == [True] * (used != name)
+    assert all(note in result["text"] for note in result["notes"])
+    # The tree is this project's, so the plan's own vector says what it is worth.
+    assert (f"By '{name}'" in result["lost"]) == (used != name)
+    # What is asked for is what is used, with its warning.
+    given = answer(capsys, *common, "--acceptance", name)
+    assert (given["acceptance"]["name"], given["planned_with"], given["notes"]) == (name, name, [])
+    assert any("for the rule" in warning for warning in given["warnings"]) == (temperature > 0)
+
+
+def test_drafting_at_random_keeps_the_plan_s_vector_and_replaces_one_of_the_rule_topk(
+    tmp_path, capsys
+):
+    for name in ("bundled-t0.6", "bundled-t0.6-topk", "bundled-t0.6-specinfer"):
+        vector, out = load_acceptance(name), tmp_path / f"{name}.json"
+        make_plan(vector, load_hardware(DEFAULT_HARDWARE), budget=8).save(out)
+        result = answer(capsys, "--plan", out, "--to", "vllm", "--draft-sampling", "probabilistic")
+        used = "bundled-t0.6" if vector.rule == "topk" else name
+        assert (result["acceptance"]["name"], result["planned_with"]) == (used, name)
+        assert not any("for the rule" in warning for warning in result["warnings"])
+        # Tree files hold the planned tree, whatever the rule.
+        assert answer(capsys, "--plan", out, "--to", "paths")["warnings"] == []
+
+
+def test_a_file_that_bears_a_preset_s_name_is_not_taken_for_it():
+    mine = AcceptanceVector("sequoia", [0.5], temperature=0.6, target="mine", name="bundled-t0.6")
+    assert vector_by_rule(mine, ("topk",)) is None
+    bundled = load_acceptance("bundled-t0.6")
+    assert vector_by_rule(bundled, ("topk",)).rule == "topk"
+    assert vector_by_rule(bundled, ("sequoia", "specinfer")) is None
+    assert vector_by_rule(bundled, ()) is None
 
 
 def test_a_growmap_is_exported_like_a_plan(files, capsys):

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages import _sidebar
-from pages._plan import hardware_caption, vector_caption
+from pages._inputs import hardware_words, vector_words
 from pages._state import server
 from pages._text import run_html
 from pages._tree_view import counts_text, decoded, step_table
@@ -374,23 +374,23 @@ def test_a_target_cost_is_loaded_labelled_and_refused_where_it_does_not_fit(
     assert any("the text of stories-27m" in shown.value for shown in app.caption)
     assert not errors(app)
     acceptance = load_acceptance("bundled-t0")
-    assert "measured on this pair" in vector_caption(acceptance, pair, 0.0)
-    assert "profile` measures yours" in hardware_caption("cpu-2-cores", pair)
+    assert "measured on this pair" in vector_words(acceptance, pair, 0.0)
+    assert "profile` measures yours" in hardware_words("cpu-2-cores", pair)
     [error] = errors(load_cost(app, "llama-2-70b"))
     assert "stories-27m as llama-2-70b" in error
     assert "bytes" in error
     assert server().worker.resident.pair is pair
     assert any("stories-27m as small" in shown.value for shown in app.markdown)
     load_cost(app, "as it is")
-    assert hardware_caption("cpu-2-cores", server().worker.resident.pair) == ""
+    assert hardware_words("cpu-2-cores", server().worker.resident.pair) == ""
 
 
 def test_a_profile_of_another_cost_is_warned_of_with_the_one_to_choose():
     pair = SimpleNamespace(target_name="stories-27m as demo-300m")
-    warning = hardware_caption("cpu-2-cores", pair)
+    warning = hardware_words("cpu-2-cores", pair)
     assert "measured with stories-27m, not stories-27m as demo-300m" in warning
     assert "choose `cpu-2-cores-demo-300m-" in warning
-    assert hardware_caption("cpu-2-cores", None) == ""
+    assert hardware_words("cpu-2-cores", None) == ""
 
 
 def other_vocabulary(folder: Path) -> str:
@@ -410,3 +410,22 @@ def other_vocabulary(folder: Path) -> str:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return str(folder)
+
+
+def what_if_table(app: AppTest):
+    return next(t.value for t in app.dataframe if "tokens per step" in t.value.columns)
+
+
+def test_replaying_the_tree_that_was_run_gives_its_own_steps_and_other_trees_answer_at_once():
+    app = generate(
+        open_app(prompt="Once upon a time", budget="12", new_tokens="24", temperature="0")
+    )
+    run = app.session_state["last_run"]
+    table = what_if_table(app)
+    assert table["tokens per step"].tolist() == ["predicted", "replayed on this text", "measured"]
+    own = table[table.columns[1]].tolist()
+    assert own[1] == own[2] == f"{run.tokens / len(run.steps):.2f}"
+    app.slider(key="budget").set_value(300).run()
+    planned = what_if_table(app)["planned (300 nodes, 5 deep)"].tolist()
+    assert float(planned[1]) >= float(own[1])
+    assert planned[2] == "–"

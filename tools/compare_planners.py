@@ -1,7 +1,7 @@
 """The planners judged on prompts that neither saw: predicted, replayed and measured tokens a step.
 
 Calibrates on every second prompt, plans with the positional model, with the path model that counts
-runs from everywhere (family `empirical`) and with the one settled on the starts of its own steps,
+runs from everywhere and with the one settled on the starts of its own steps (family `empirical`),
 and judges the trees on the other prompts; then the two halves change places, and both verdicts
 are averaged. Prints a Markdown table for each temperature; progress goes to stderr.
 """
@@ -23,7 +23,7 @@ from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
 from sequoia_core.errors import SequoiaError
 from sequoia_core.measure.calibration import Calibration, measure_acceptance
 from sequoia_core.plan.acceptance import RULES, AcceptanceVector
-from sequoia_core.plan.empirical import empirical_table, model_table, settled_model
+from sequoia_core.plan.empirical import empirical_table, model_table, path_model
 from sequoia_core.plan.expected import plan_table
 from sequoia_core.plan.replay import ratio_over_texts, replay
 from sequoia_core.tree.token_tree import TokenTree
@@ -83,9 +83,11 @@ def compare(options: argparse.Namespace) -> None:
         calibration = measure_acceptance(pair, prompts, settings, progress=say)
         print(f"\n{HEAD}{MEASURED if options.measure else ''}")
         print("|---" * (9 if options.measure else 7) + "|")
+        # Planners often agree on a tree; it runs once.
+        runs: dict[tuple[TokenTree, int], tuple[float, float]] = {}
         for budget in options.budgets:
             for planner in PLANNERS:
-                halves = list(judge(pair, prompts, calibration, planner, budget, options))
+                halves = list(judge(pair, prompts, calibration, planner, budget, options, runs))
                 print(row(temperature, budget, planner, halves), flush=True)
 
 
@@ -96,8 +98,12 @@ def judge(
     planner: str,
     budget: int,
     options: argparse.Namespace,
+    runs: dict[tuple[TokenTree, int], tuple[float, float]],
 ) -> Iterator[Verdict]:
-    """Plan on either half of the prompts, judge on the other."""
+    """Plan on either half of the prompts, judge on the other.
+
+    runs: what was measured already, by tree and first unseen prompt; added to.
+    """
     indices = range(len(prompts))
     for seen, unseen in ((indices[::2], indices[1::2]), (indices[1::2], indices[::2])):
         vector = calibration.vector(options.rule, prompts=seen)
@@ -106,7 +112,10 @@ def judge(
         outcome = replay(tree, paths)
         measured = None
         if options.measure:
-            measured = run(pair, [prompts[i] for i in unseen], calibration.settings, tree)
+            if (tree, unseen[0]) not in runs:
+                own = [prompts[index] for index in unseen]
+                runs[tree, unseen[0]] = run(pair, own, calibration.settings, tree)
+            measured = runs[tree, unseen[0]]
         yield Verdict(
             tree.depth, predicted, (outcome.tokens_per_step, outcome.standard_error), measured
         )
@@ -120,10 +129,9 @@ def planned(
     if planner == "positional":
         table = plan_table(vector, max_budget=budget, **limits)
     elif planner == "everywhere":
-        table = empirical_table(vector, max_budget=budget, **limits)
+        table = model_table(path_model(vector), max_budget=budget, **limits)
     else:
-        model = settled_model(vector, budget=budget, **limits)
-        table = model_table(model, budget, **limits)
+        table = empirical_table(vector, max_budget=budget, **limits)
     depth = int(np.argmax(table.expected_tokens[budget]))
     return table.tree(budget, depth), float(table.expected_tokens[budget, depth])
 

@@ -1,4 +1,4 @@
-"""`calibrate`: measure a pair's acceptance vector on the target's own text."""
+"""`calibrate`: measure a pair's acceptance vectors on the target's own text."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -15,8 +15,10 @@ from sequoia_core.commands._models import (
 from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, write_json
-from sequoia_core.measure.calibration import WIDTH, calibrate
+from sequoia_core.measure.calibration import WIDTH, measure_acceptance
 from sequoia_core.plan.acceptance import RULES
+
+ALL = "all"
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -27,40 +29,88 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     add_chat_argument(parser)
     add_sampling_arguments(parser)
     parser.add_argument("--width", type=int, default=WIDTH, help="children drawn at a position")
-    parser.add_argument("--rule", default="sequoia", help=f"verification: {', '.join(RULES)}")
-    parser.add_argument("--out", required=True, help="file to write")
+    parser.add_argument(
+        "--rule",
+        default="sequoia",
+        help=f"verification: {', '.join(RULES)}, several with commas between them, or {ALL}; one "
+        "measurement serves them all",
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        help="file to write; with several rules each has its own, the rule's name before the "
+        "ending: pair.json becomes pair.sequoia.json, pair.topk.json",
+    )
     return parser
 
 
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
-    """Measure; returns the content of a `sequoia-acceptance` file, and writes it."""
+    """Measure; writes a `sequoia-acceptance` file for each rule.
+
+    Returns the file's content for one rule; for several `files` and `vectors`, each by rule.
+    """
     check_writable(arguments.out)
-    if arguments.rule not in RULES:
-        raise InputError(f"--rule must be one of {', '.join(RULES)}, got {arguments.rule!r}.")
+    rules = named_rules(arguments.rule)
+    files = out_files(Path(arguments.out), rules)
+    for file in files.values():
+        check_writable(file)
     settings = sampling_settings(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
     pair = load_named_pair(arguments, progress)
-    vector = calibrate(
+    calibration = measure_acceptance(
         pair,
         encoded(pair, prompts, arguments.chat),
         settings,
         width=arguments.width,
-        rule=arguments.rule,
         progress=by_fraction(progress),
     )
-    result = vector.to_dict()
-    write_json(arguments.out, result)
-    return result
+    vectors = {rule: calibration.vector(rule).to_dict() for rule in rules}
+    for rule, file in files.items():
+        write_json(file, vectors[rule])
+    if len(rules) == 1:
+        return vectors[rules[0]]
+    return {"files": {rule: str(file) for rule, file in files.items()}, "vectors": vectors}
+
+
+def named_rules(text: str) -> list[str]:
+    """The rules that --rule names, each once; InputError for one that is unknown."""
+    if text.strip() == ALL:
+        return list(RULES)
+    rules = list(dict.fromkeys(rule.strip() for rule in text.split(",")))
+    unknown = [rule for rule in rules if rule not in RULES]
+    if unknown:
+        raise InputError(
+            f"--rule must be one of {', '.join(RULES)}, a list of them with commas between, or "
+            f"{ALL}; got {unknown[0]!r}."
+        )
+    return rules
+
+
+def out_files(out: Path, rules: list[str]) -> dict[str, Path]:
+    """Where each rule's vector is written: `out` itself, or with the rule before its ending."""
+    if len(rules) == 1:
+        return {rules[0]: out}
+    return {rule: out.with_name(f"{out.stem}.{rule}{out.suffix}") for rule in rules}
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The first entries with their standard errors, for people."""
-    pairs = list(zip(result["probabilities"], result["standard_errors"], strict=True))[:8]
+    """The first entries with their standard errors, for people; of several rules one by one."""
+    if "vectors" not in result:
+        return _describe_vector(result)
+    parts = [
+        f"{_describe_vector(vector)}\nwritten to {result['files'][rule]}"
+        for rule, vector in result["vectors"].items()
+    ]
+    return "\n\n".join(parts)
+
+
+def _describe_vector(vector: dict[str, Any]) -> str:
+    pairs = list(zip(vector["probabilities"], vector["standard_errors"], strict=True))[:8]
     entries = "  ".join(f"{p:.4f} ± {error:.4f}" for p, error in pairs)
     return (
-        f"{result['target']} with {result['draft']} at temperature {result['temperature']}, "
-        f"rule {result['rule']}\n"
+        f"{vector['target']} with {vector['draft']} at temperature {vector['temperature']}, "
+        f"rule {vector['rule']}\n"
         f"acceptance by child: {entries} ...\n"
-        f"sum {sum(result['probabilities']):.4f} over {len(result['probabilities'])} children, "
-        f"{result['origin']}"
+        f"sum {sum(vector['probabilities']):.4f} over {len(vector['probabilities'])} children, "
+        f"{vector['origin']}"
     )

@@ -7,7 +7,13 @@ from typing import Any
 
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, write_bytes
-from sequoia_core.plan.exports.registry import EXPORTS, TREE_FILES, check_export, make_export
+from sequoia_core.plan.exports.registry import (
+    EXPORTS,
+    TREE_FILES,
+    accepted_rules,
+    check_export,
+    make_export,
+)
 from sequoia_core.plan.exports.request import DRAFT_SAMPLINGS, GREEDY, Request
 from sequoia_core.plan.exports.source import growmap_request, plan_request
 from sequoia_core.plan.exports.tree_files import GROWMAP
@@ -23,7 +29,11 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--out", help="write the file here; a growmap that ends in .pt for torch")
     parser.add_argument("--target", default="", help="target's name in the launch line")
     parser.add_argument("--draft", default="", help="draft's name in the launch line")
-    parser.add_argument("--acceptance", help="preset or file; default: what the plan names")
+    parser.add_argument(
+        "--acceptance",
+        help="preset or file; default: what the plan names, or its bundled counterpart "
+        "of the engine's rule",
+    )
     parser.add_argument("--hardware", help="preset or file; default: what the plan names")
     parser.add_argument("--batch-size", type=int, help="default: the plan's")
     parser.add_argument(
@@ -46,10 +56,11 @@ def run(arguments: Namespace, progress: Callable[[str], None]) -> dict[str, Any]
         data = _torch_growmap(request) if _is_torch(arguments.out) else export.text.encode()
         write_bytes(arguments.out, data)
         progress(f"wrote {arguments.out}")
-    for warning in export.warnings:
+    said = [("note", note) for note in export.fields.get("notes", ())]
+    for kind, sentence in said + [("warning", warning) for warning in export.warnings]:
         # Scripts carry their warnings as comments, so who sees the text has read them.
-        if arguments.out or warning not in export.text:
-            progress(f"warning: {warning}")
+        if arguments.out or sentence not in export.text:
+            progress(f"{kind}: {sentence}")
     return export.to_dict() | {"out": arguments.out}
 
 
@@ -86,8 +97,12 @@ def _request(arguments: Namespace) -> Request:
     }
     if arguments.growmap:
         return growmap_request(arguments.growmap, **options)
-    needs_inputs = arguments.to not in TREE_FILES
-    return plan_request(arguments.plan, needs_inputs=needs_inputs, **options)
+    return plan_request(
+        arguments.plan,
+        needs_inputs=arguments.to not in TREE_FILES,
+        rules=accepted_rules(arguments.to, arguments.draft_sampling),
+        **options,
+    )
 
 
 def _torch_growmap(request: Request) -> bytes:

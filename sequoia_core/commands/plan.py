@@ -2,11 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from sequoia_core.files import write_json
-from sequoia_core.plan.acceptance import load_acceptance
-from sequoia_core.plan.hardware import load_hardware
+from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
+from sequoia_core.plan.curves import batch_curve, pays_until
+from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.optimizer import ALL_FAMILIES, SEQUOIA, make_plan
 
 
@@ -22,15 +24,20 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--max-branch", type=int, default=32, help="most children of a node")
     parser.add_argument("--batch-size", type=int, default=1, help="sequences decoded together")
     parser.add_argument("--family", default=SEQUOIA, help=f"one of: {', '.join(ALL_FAMILIES)}")
+    parser.add_argument(
+        "--by-batch-size", action="store_true", help="also plan for batches of 1 to 64"
+    )
     parser.add_argument("--out", help="also write the plan to this file")
     return parser
 
 
 def run(arguments: Namespace, progress: Callable[[str], None]) -> dict[str, Any]:
     """Plan; returns the content of a `sequoia-plan` file, and writes it if asked."""
+    acceptance = load_acceptance(arguments.acceptance)
+    hardware = load_hardware(arguments.hardware)
     plan = make_plan(
-        load_acceptance(arguments.acceptance),
-        load_hardware(arguments.hardware),
+        acceptance,
+        hardware,
         budget=arguments.budget,
         depth=arguments.depth,
         max_budget=arguments.max_budget,
@@ -40,16 +47,39 @@ def run(arguments: Namespace, progress: Callable[[str], None]) -> dict[str, Any]
         family=arguments.family,
     )
     result = plan.to_dict()
+    if arguments.by_batch_size:
+        result |= _by_batch_size(acceptance, hardware, arguments)
     if arguments.out:
         write_json(arguments.out, result)
         progress(f"wrote {arguments.out}")
     return result
 
 
+def _by_batch_size(
+    acceptance: AcceptanceVector, hardware: HardwareProfile, arguments: Namespace
+) -> dict[str, Any]:
+    """The best plan of every batch size, and how far trees and speculation pay."""
+    points = batch_curve(
+        acceptance,
+        hardware,
+        max_budget=arguments.max_budget,
+        max_depth=arguments.max_depth,
+        max_branch=arguments.max_branch,
+    )
+    trees, speculation = pays_until(points)
+    return {
+        "by_batch_size": [asdict(point) for point in points],
+        "trees_pay_until": trees,
+        "speculation_pays_until": speculation,
+    }
+
+
 def describe(result: dict[str, Any]) -> str:
-    """The plan for people: the choice, how flat it is, and every family's best."""
+    """The plan for people: the verdict, the tree, how flat the optimum is, every family's best."""
     best = result["optimum"]
     lines = [
+        result["verdict"]["words"],
+        "",
         f"{result['family']}: budget {result['budget']}, depth {result['depth']}, "
         f"{result['expected_tokens']:.3f} tokens per step, {result['speedup']:.3f}x plain decoding"
         f"{_interval(result)}",
@@ -58,15 +88,38 @@ def describe(result: dict[str, Any]) -> str:
         f"2 %: budgets {best['budget_low']}..{best['budget_high']}, "
         f"depths {best['depth_low']}..{best['depth_high']}",
     ]
-    if result["budget"] == 1:
-        lines.append("nothing is drafted: plain decoding")
     lines.append(f"{'family':<10} {'budget':>6} {'depth':>5} {'tokens':>7} {'speedup':>7}  shape")
     lines += [
         f"{name:<10} {row['budget']:>6} {row['depth']:>5} {row['expected_tokens']:>7.3f} "
         f"{row['speedup']:>7.3f}  {row['shape']}"
         for name, row in result["families"].items()
     ]
+    if "by_batch_size" in result:
+        lines += ["", *_batch_lines(result)]
     return "\n".join(lines)
+
+
+def _batch_lines(result: dict[str, Any]) -> list[str]:
+    """The batch sizes as a table, and where trees and speculation stop to pay."""
+    points = result["by_batch_size"]
+    last = points[-1]["batch_size"]
+    trees, speculation = result["trees_pay_until"], result["speculation_pays_until"]
+    lines = [f"{'batch':>5} {'best':<6} {'budget':>6} {'depth':>5} {'speedup':>7} {'chain':>7}"]
+    lines += [
+        f"{row['batch_size']:>5} {row['choice']:<6} {row['budget']:>6} {row['depth']:>5} "
+        f"{row['speedup']:>7.3f} {row['chain_speedup'] or 1:>7.3f}"
+        for row in points
+    ]
+    return [
+        *lines,
+        f"trees beat chains {_until(trees, last)}; speculation pays {_until(speculation, last)}",
+    ]
+
+
+def _until(size: int | None, last: int) -> str:
+    if size is None:
+        return "at no batch size"
+    return f"up to a batch of {size}" + (", the largest looked at" if size == last else "")
 
 
 def _interval(result: dict[str, Any]) -> str:

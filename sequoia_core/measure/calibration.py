@@ -4,25 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from sequoia_core.decode.engine import GenerationSettings
-from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.pair import ModelPair, Prompt
-from sequoia_core.decode.sampling import distribution, draft_distribution
 from sequoia_core.errors import InputError
-from sequoia_core.measure import ranks
 from sequoia_core.measure.averages import by_depth, ratio_estimate
 from sequoia_core.measure.ranks import RankedText
+from sequoia_core.measure.ranks_of_run import WIDTH, rank_text
 from sequoia_core.measure.texts import Text, write_texts
 from sequoia_core.plan.acceptance import MAX_RANKS, RULES, AcceptanceVector
 from sequoia_core.plan.paths import PathStatistics
 
 Progress = Callable[[float, str], None]
 
-WIDTH = 32
-# Probabilities worked on at once: small enough for a processor's cache.
-CHUNK = 2**19
 # Share of the time that writing takes, and how often it is reported.
 WRITING, REPORTS = 0.7, 20
 
@@ -111,7 +105,7 @@ def measure_acceptance(
     for index, text in enumerate(texts):
         share = WRITING + (1 - WRITING) * index / len(texts)
         progress(share, f"Acceptance on text {index + 1} of {len(texts)}")
-        for rule, sample in _sample(pair, text, settings, width, generator).items():
+        for rule, sample in rank_text(pair, text, settings, width, generator).items():
             samples[rule].append(sample)
     progress(1.0, "Done")
     return Calibration(samples, width, settings, pair.target_name, pair.draft_name)
@@ -139,60 +133,3 @@ def _written(
 
     progress(0.0, f"The target continues {len(prompts)} prompts")
     return write_texts(pair, prompts, settings, count)
-
-
-@torch.inference_mode()
-def _sample(
-    pair: ModelPair,
-    text: Text,
-    settings: GenerationSettings,
-    width: int,
-    generator: torch.Generator,
-) -> dict[str, RankedText]:
-    """What each rule would have done at every position that the target wrote at."""
-    tokens = torch.tensor(text.token_ids, device=pair.device)
-    target, draft = (
-        _teacher_forced(model, text.prompt_ids, text.token_ids)[:, : pair.vocab]
-        for model in (pair.target, pair.draft)
-    )
-    rows = max(1, CHUNK // pair.vocab)
-    chunks = zip(*(part.split(rows) for part in (target, draft, tokens)), strict=True)
-    parts = [_ranked(*chunk, settings, width, generator) for chunk in chunks]
-    return {rule: _joined([part[rule] for part in parts]) for rule in RULES}
-
-
-def _teacher_forced(model: TreeModel, prompt_ids: list[int], token_ids: list[int]) -> Tensor:
-    """Logits from which each token of a continuation was to be predicted, [tokens, vocab]."""
-    model.reset(len(prompt_ids) + len(token_ids))
-    if len(prompt_ids) > 1:
-        model.append(prompt_ids[:-1])
-    ids = torch.tensor([prompt_ids[-1], *token_ids[:-1]], device=model.device)
-    positions = model.length + torch.arange(len(ids), device=model.device)
-    causal = torch.ones(len(ids), len(ids), dtype=torch.bool, device=model.device).tril_()
-    return model.forward(ids, positions, causal)
-
-
-def _ranked(
-    target_logits: Tensor,
-    draft_logits: Tensor,
-    tokens: Tensor,
-    settings: GenerationSettings,
-    width: int,
-    generator: torch.Generator,
-) -> dict[str, RankedText]:
-    """Every rule at some positions; logits [positions, vocab]."""
-    if settings.temperature == 0:
-        return dict.fromkeys(RULES, ranks.greedy(draft_logits, tokens, width))
-    target = distribution(target_logits, settings.temperature, settings.top_p)
-    draft = draft_distribution(draft_logits, settings.temperature, settings.top_p)
-    return {
-        "sequoia": ranks.sequoia(target, draft, tokens, width, generator),
-        "specinfer": ranks.specinfer(target, draft, tokens, width, generator),
-        "topk": ranks.topk(target, draft_logits, tokens, width),
-    }
-
-
-def _joined(parts: list[RankedText]) -> RankedText:
-    return RankedText(
-        torch.cat([part.acceptance for part in parts]), torch.cat([part.ranks for part in parts])
-    )

@@ -1,10 +1,11 @@
 """The path model and its planner: trees for the ranks that really follow each other.
 
-Where the draft is right it stays right, so a path's chance is more than the product of mean rates
-(which Sequoia's positional assumption takes, arXiv 2402.12374v3, definition 3.2). The path model
-lets every rank depend on the ranks accepted before it in the step, as counted in texts.
+Where acceptance comes in bursts, a rank's chance depends on the ranks accepted before it in the
+step, and on steps starting behind a miss; Sequoia's positional assumption (arXiv 2402.12374v3,
+definition 3.2) takes the mean rate everywhere. The path model counts both in texts.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -18,10 +19,9 @@ from sequoia_core.plan.shrinkage import choose_strength
 from sequoia_core.tree.token_tree import TokenTree
 
 ROUNDS = 6
-# Counts from step starts are few but unbiased, those from everywhere many but not of steps: the
-# latter weigh as this many observations at the most.
+# Where ranks depend on those before them, estimates from everywhere are not those of steps, so
+# they weigh as this many observations, however few the counts from where steps start.
 START_STRENGTH = 10.0
-
 
 # Where a walk is: the node of its run among the runs that steps start with, None where that is not
 # known, and the node of its longest known ending among runs from everywhere.
@@ -38,8 +38,9 @@ class PathModel:
     the best tree is found by taking the best nodes.
 
     trie: counts from every position. positional: float64 [width], acceptance of a child whatever
-    came before. starts: counts from the positions where steps start alone, blended in the same
-    way with the estimate from everywhere; None to take every position for a possible start.
+    came before. starts: counts from the positions where steps start alone, blended with the
+    estimate from everywhere as if that had been observed `START_STRENGTH` times; None to take
+    every position for a possible start.
     """
 
     def __init__(
@@ -71,8 +72,7 @@ class PathModel:
             own, known = state
             estimate = self._estimate(known)
             if own is not None:
-                strength = min(self.strength, START_STRENGTH)
-                estimate = _blend(self.starts, own, estimate, strength)
+                estimate = _blend(self.starts, own, estimate, START_STRENGTH)
             self._falling[state] = falling(estimate)
         return self._falling[state]
 
@@ -110,7 +110,7 @@ def _blend(trie: PathTrie, run: int, prior: np.ndarray, strength: float) -> np.n
 
 
 def path_model(acceptance: AcceptanceVector) -> PathModel:
-    """The model of a vector's path statistics, its strength chosen on texts held out.
+    """The model that counts from every position, its strength chosen on texts held out.
 
     Raises InputError for a vector without path statistics.
     """
@@ -129,43 +129,77 @@ def _cached_model(key: tuple, positional: bytes) -> PathModel:
     return PathModel(trie, np.frombuffer(positional), choose_strength(paths))
 
 
-def settled_model(
-    acceptance: AcceptanceVector, *, budget: int, max_depth: int, max_branch: int
-) -> PathModel:
-    """The path model that counts runs where the steps of its own best tree start.
+def model_at(acceptance: AcceptanceVector, tree: TokenTree) -> PathModel:
+    """The model of the steps that this tree takes: runs are counted where they start.
 
     Steps start behind the tokens a tree has missed, so runs from every position promise too much
-    where misses come in bursts. Plan, see where the plan's steps start on the texts, count there,
-    and plan again, until the starts stay or `ROUNDS` are over. Raises as `path_model`.
+    where misses come in bursts. Where texts held out show no dependence on what came before, this
+    is `path_model` itself, the positional assumption. Raises as `path_model`.
     """
-    model, paths = path_model(acceptance), acceptance.paths
-    everywhere, starts = model.trie, np.zeros(0, dtype=np.int64)
+    model = path_model(acceptance)
+    if np.isinf(model.strength):
+        return model
+    return _cached_model_at(acceptance.paths.key, acceptance.rows[0].tobytes(), tree)
+
+
+@lru_cache(maxsize=64)
+def _cached_model_at(key: tuple, positional: bytes, tree: TokenTree) -> PathModel:
+    model, paths = _cached_model(key, positional), paths_from_key(key)
     offsets = np.cumsum([0, *map(len, paths.sequences)])
+    parts = [step_starts(tree, ranks) for ranks in paths.sequences]
+    starts = np.concatenate([o + part for o, part in zip(offsets, parts, strict=False)])
+    counted = PathTrie(paths.sequences, paths.width, starts=starts)
+    return PathModel(model.trie, np.frombuffer(positional), model.strength, counted)
+
+
+def settle(acceptance: AcceptanceVector, choose: Callable[[PathModel], TokenTree]) -> PathModel:
+    """The model of the steps of the very tree that is chosen by it.
+
+    choose: a model's favourite tree. Choose, count where that tree's steps start, and choose
+    again, until the tree stays or `ROUNDS` are over. Raises as `path_model`.
+    """
+    model = path_model(acceptance)
+    if np.isinf(model.strength):
+        return model
+    tree = choose(model)
     for _ in range(ROUNDS):
-        table = model_table(model, budget, min(max_depth, budget - 1), max_branch)
-        tree = table.tree(budget, int(table.expected_tokens[budget].argmax()))
-        found = np.concatenate(
-            [
-                offset + step_starts(tree, ranks)
-                for offset, ranks in zip(offsets, paths.sequences, strict=False)
-            ]
-        )
-        if np.array_equal(found, starts):
+        model = model_at(acceptance, tree)
+        before, tree = tree, choose(model)
+        if tree == before:
             break
-        starts = found
-        counted = PathTrie(paths.sequences, paths.width, starts=starts)
-        model = PathModel(everywhere, acceptance.rows[0], model.strength, counted)
     return model
 
 
 def empirical_table(
-    acceptance: AcceptanceVector, *, max_budget: int, max_depth: int, max_branch: int
+    acceptance: AcceptanceVector,
+    *,
+    max_budget: int,
+    max_depth: int,
+    max_branch: int,
+    pick: Callable[[BestFirstTable], tuple[int, int]] | None = None,
 ) -> BestFirstTable:
-    """The best trees of all n <= max_budget, d <= max_depth under the path model; cached."""
-    return _cached_table(path_model(acceptance), max_budget, max_depth, max_branch)
+    """The best trees of all n <= max_budget, d <= max_depth under the path model; cached.
+
+    pick: the (n, d) that is wanted of a table. The model is settled on the steps of that tree;
+    for other trees, whose steps start elsewhere, it is the nearer the more alike they are. By
+    default the tree with the most expected tokens.
+    """
+    limits, pick = (max_budget, max_depth, max_branch), pick or _most_tokens
+
+    def choose(model: PathModel) -> TokenTree:
+        table = _cached_table(model, *limits)
+        return table.tree(*pick(table))
+
+    return _cached_table(settle(acceptance, choose), *limits)
 
 
-@lru_cache(maxsize=8)
+def _most_tokens(table: BestFirstTable) -> tuple[int, int]:
+    tokens = np.where(table.feasible, table.expected_tokens, -np.inf)
+    budget, depth = np.unravel_index(tokens.argmax(), tokens.shape)
+    return int(budget), int(depth)
+
+
+@lru_cache(maxsize=16)
 def _cached_table(
     model: PathModel, max_budget: int, max_depth: int, max_branch: int
 ) -> BestFirstTable:

@@ -1,6 +1,7 @@
 """Which tree is fastest on this hardware: the whole grid of budgets and depths, and its rivals."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,17 +9,18 @@ from sequoia_core.errors import InputError
 from sequoia_core.files import check_integer
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.cost import CostModel
-from sequoia_core.plan.empirical import empirical_table, path_model
+from sequoia_core.plan.empirical import empirical_table, model_at, path_model
 from sequoia_core.plan.expected import expected_tokens, gradient, plan_table
 from sequoia_core.plan.hardware import HardwareProfile
-from sequoia_core.plan.plan import FamilyBest, Optimum, Plan, SpeedupGrid
-from sequoia_core.plan.replay import replay_everywhere
+from sequoia_core.plan.plan import Optimum, Plan, SpeedupGrid
+from sequoia_core.plan.replay import replay
 from sequoia_core.plan.rivals import RIVALS, Members, rival_members, shape_name
 from sequoia_core.plan.table import PlanTable
-from sequoia_core.tree.families import expansion
+from sequoia_core.plan.verdict import EMPIRICAL, FamilyBest, Verdict
+from sequoia_core.tree.families import chain, expansion
 from sequoia_core.tree.token_tree import TokenTree
 
-SEQUOIA, EMPIRICAL = "sequoia", "empirical"
+SEQUOIA = "sequoia"
 FAMILIES = (SEQUOIA, *RIVALS)
 # The empirical family needs path statistics, which not every acceptance vector has.
 ALL_FAMILIES = (*FAMILIES, EMPIRICAL)
@@ -47,11 +49,16 @@ class Limits:
     def table(self, acceptance: AcceptanceVector) -> PlanTable:
         return plan_table(acceptance, **self._named)
 
-    def tables(self, acceptance: AcceptanceVector) -> dict[str, PlanTable]:
-        """The best trees of each planner that the vector has the statistics for."""
+    def tables(
+        self, acceptance: AcceptanceVector, pick: Callable[[PlanTable], tuple[int, int]]
+    ) -> dict[str, PlanTable]:
+        """The best trees of each planner that the vector has the statistics for.
+
+        pick: the (n, d) that is wanted of a table, on whose tree the path model settles.
+        """
         tables = {SEQUOIA: self.table(acceptance)}
         if acceptance.paths is not None:
-            tables[EMPIRICAL] = empirical_table(acceptance, **self._named)
+            tables[EMPIRICAL] = empirical_table(acceptance, **self._named, pick=pick)
         return tables
 
     def rivals(self, acceptance: AcceptanceVector) -> dict[str, Members]:
@@ -86,20 +93,66 @@ def make_plan(
     Raises InputError, with the limits, for values out of range or that fit no tree.
     """
     _check_wishes(budget, depth, family)
-    check_integer(batch_size, "The batch size", low=1, high=MAX_BATCH)
     limits = Limits(max_budget, max_depth, max_branch).reaching(budget or 1, depth or 0)
-    cost = CostModel(hardware, batch_size)
+    cost = _cost(hardware, batch_size)
     if family == EMPIRICAL:
         path_model(acceptance)  # refuses a vector without path statistics
-    tables, rivals = limits.tables(acceptance), limits.rivals(acceptance)
-    grids = {name: _grid(table, cost) for name, table in tables.items()}
-    if family in tables:
-        tree = _table_tree(tables[family], grids[family], budget, depth)
+    wishes = (budget, depth) if family == EMPIRICAL else (None, None)
+    field = _Field.of(acceptance, cost, limits, wishes)
+    if family in field.tables:
+        tree = field.tables[family].tree(
+            *_cell(field.tables[family], field.grids[family], budget, depth)
+        )
     else:
-        tree = _rival_tree(rivals.get(family), cost, family, budget, depth)
-    planned = [_table_best(name, table, grids[name]) for name, table in tables.items()]
-    families = (*planned, *_rival_bests(rivals, cost))
-    return _plan(acceptance, cost, family, tree, families, grids)
+        tree = _rival_tree(field.rivals.get(family), cost, family, budget, depth)
+    return _plan(acceptance, cost, family, tree, field)
+
+
+def judge_tree(
+    tree: TokenTree,
+    acceptance: AcceptanceVector,
+    hardware: HardwareProfile,
+    *,
+    family: str,
+    max_budget: int = 1024,
+    max_depth: int = 32,
+    max_branch: int = 32,
+    batch_size: int = 1,
+) -> Plan:
+    """A given tree as a plan, with what the planner would do instead; `family` is its name."""
+    cost = _cost(hardware, batch_size)
+    field = _Field.of(acceptance, cost, Limits(max_budget, max_depth, max_branch))
+    return _plan(acceptance, cost, family, tree, field)
+
+
+def _cost(hardware: HardwareProfile, batch_size: int) -> CostModel:
+    check_integer(batch_size, "The batch size", low=1, high=MAX_BATCH)
+    return CostModel(hardware, batch_size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """All trees within the limits: planned tables with their grids, rival members, the bests."""
+
+    tables: dict[str, PlanTable]
+    grids: dict[str, SpeedupGrid]
+    rivals: dict[str, Members]
+    bests: tuple[FamilyBest, ...]
+
+    @classmethod
+    def of(
+        cls,
+        acceptance: AcceptanceVector,
+        cost: CostModel,
+        limits: Limits,
+        wishes: tuple[int | None, int | None] = (None, None),
+    ) -> "_Field":
+        """wishes: budget and depth of the tree whose steps the path model settles on."""
+        tables = limits.tables(acceptance, lambda t: _cell(t, speedup_grid(t, cost), *wishes))
+        rivals = limits.rivals(acceptance)
+        grids = {name: speedup_grid(table, cost) for name, table in tables.items()}
+        planned = [_table_best(name, table, grids[name]) for name, table in tables.items()]
+        return cls(tables, grids, rivals, (*planned, *_rival_bests(rivals, cost)))
 
 
 def _check_wishes(budget: int | None, depth: int | None, family: str) -> None:
@@ -118,7 +171,7 @@ def _check_wishes(budget: int | None, depth: int | None, family: str) -> None:
         raise InputError(f"The family must be one of {', '.join(ALL_FAMILIES)}, got {family!r}.")
 
 
-def _grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
+def speedup_grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
     """Expected tokens and speedup at every budget and depth, nan where no tree exists."""
     budgets = np.maximum(np.arange(table.max_budget + 1), 1)
     seconds = cost.seconds(budgets[:, None], table.pass_widths)
@@ -126,17 +179,17 @@ def _grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:
     return SpeedupGrid(expected, cost.speedup(expected, seconds))
 
 
-def _table_tree(
+def _cell(
     table: PlanTable, grid: SpeedupGrid, budget: int | None, depth: int | None
-) -> TokenTree:
-    """The fastest tree of the grid's part that the wishes leave; first of equals, so smallest."""
+) -> tuple[int, int]:
+    """The fastest (n, d) of the grid's part that the wishes leave; first of equals, so smallest."""
     if budget is not None and depth is not None:
-        return table.tree(budget, depth)
+        return budget, depth
     part = np.where(table.feasible, grid.speedup, -np.inf)
     rows = slice(None) if budget is None else slice(budget, budget + 1)
     columns = slice(None) if depth is None else slice(depth, depth + 1)
     row, column = np.unravel_index(part[rows, columns].argmax(), part[rows, columns].shape)
-    return table.tree(int(row) + (budget or 0), int(column) + (depth or 0))
+    return int(row) + (budget or 0), int(column) + (depth or 0)
 
 
 def _rival_tree(
@@ -228,24 +281,20 @@ def _run(flags: np.ndarray, around: int) -> tuple[int, int]:
 
 
 def _plan(
-    acceptance: AcceptanceVector,
-    cost: CostModel,
-    family: str,
-    tree: TokenTree,
-    families: tuple[FamilyBest, ...],
-    grids: dict[str, SpeedupGrid],
+    acceptance: AcceptanceVector, cost: CostModel, family: str, tree: TokenTree, field: _Field
 ) -> Plan:
-    shown = family if family in grids else SEQUOIA
+    shown = family if family in field.grids else SEQUOIA
     by_paths = family == EMPIRICAL
     expected = (
-        path_model(acceptance).expected_tokens(tree)
+        model_at(acceptance, tree).expected_tokens(tree)
         if by_paths
         else expected_tokens(tree, acceptance)
     )
     seconds = cost.tree_seconds(tree)
     speedup = float(cost.speedup(expected, seconds))
     error = _path_error(acceptance, tree) if by_paths else _positional_error(acceptance, tree)
-    return Plan(
+    best = next(best for best in field.bests if best.family == shown)
+    plan = Plan(
         family=family,
         tree=tree,
         expected_tokens=expected,
@@ -255,11 +304,13 @@ def _plan(
         batch_size=cost.batch_size,
         acceptance=acceptance.name,
         hardware=cost.hardware.name,
-        families=families,
-        optimum=_optimum(next(best for best in families if best.family == shown), grids[shown]),
+        families=field.bests,
+        optimum=_optimum(best, field.grids[shown]),
         speedup_error=None if error is None else NORMAL_95 * error * speedup / expected,
-        grid=grids[shown],
+        grid=field.grids[shown],
     )
+    gain_error = _gain_error(acceptance, field.tables[SEQUOIA], plan.verdict)
+    return replace(plan, gain_error=gain_error)
 
 
 def _positional_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | None:
@@ -273,6 +324,26 @@ def _positional_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | 
     return float(np.sqrt(np.sum((gradient(tree, acceptance) * errors) ** 2)))
 
 
+def _gain_error(acceptance: AcceptanceVector, table: PlanTable, verdict: Verdict) -> float | None:
+    """95 % half-width of the best tree's gain over the best chain, both from one vector.
+
+    The same errors move both, so what counts is how differently they lean on each probability.
+    None without errors, without both, and where the best tree is of no planned family.
+    """
+    tree, rival = verdict.tree, verdict.chain
+    if acceptance.standard_errors is None or not (tree and rival) or tree.family != SEQUOIA:
+        return None
+    planned, straight = table.tree(tree.budget, tree.depth), chain(rival.depth)
+    leaning = _relative_gradient(planned, acceptance) - _relative_gradient(straight, acceptance)
+    errors = np.atleast_2d(acceptance.standard_errors)
+    relative = float(np.sqrt(np.sum((leaning * errors) ** 2)))
+    return NORMAL_95 * relative * tree.speedup / rival.speedup
+
+
+def _relative_gradient(tree: TokenTree, acceptance: AcceptanceVector) -> np.ndarray:
+    return gradient(tree, acceptance) / expected_tokens(tree, acceptance)
+
+
 def _path_error(acceptance: AcceptanceVector, tree: TokenTree) -> float | None:
     """Standard error of the expected tokens, from how the tree fares from text to text."""
-    return replay_everywhere(tree, acceptance.paths).standard_error
+    return replay(tree, acceptance.paths).standard_error

@@ -1,6 +1,6 @@
 """A finished plan: the tree, what it promises, what it beats; and its file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,8 @@ from sequoia_core.files import (
     write_json,
 )
 from sequoia_core.plan.rivals import CHAIN
+from sequoia_core.plan.verdict import FamilyBest, Verdict, judge
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
-
-
-@dataclass(frozen=True, slots=True)
-class FamilyBest:
-    """The fastest member of a family of trees under the plan's acceptance and hardware."""
-
-    family: str
-    budget: int
-    depth: int
-    expected_tokens: float
-    speedup: float
-    shape: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +45,17 @@ class SpeedupGrid:
     expected_tokens: np.ndarray
     speedup: np.ndarray
 
-    def thin(self, rows: int = 96) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(budgets [r], depths [D + 1], speedup [r, D + 1]) with at most `rows` budgets.
+    def thin(
+        self, rows: int = 96, keep: Iterable[int] = ()
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(budgets [r], depths [D + 1], speedup [r, D + 1]) for a heat map.
 
-        The budgets are all small ones and then ever sparser ones, for a heat map.
+        The budgets are all small ones and then ever sparser ones, at most `rows`, and those to
+        `keep`, which the grid must have.
         """
         last = len(self.speedup) - 1
-        budgets = np.unique(np.geomspace(1, last, rows).round().astype(int))
+        spread = np.geomspace(1, last, rows).round().astype(int)
+        budgets = np.unique(np.concatenate([spread, np.fromiter(keep, int)]))
         return budgets, np.arange(self.speedup.shape[1]), self.speedup[budgets]
 
 
@@ -74,6 +67,7 @@ class Plan:
     step_seconds, plain_seconds: one step with the tree, one step without.
     acceptance, hardware: names of the inputs. families: the best of every family, sequoia first.
     speedup_error: half-width of the speedup's 95 % interval, None if the vector has no errors.
+    gain_error: the same for the verdict's gain of the best tree over the best chain.
     grid: None in a plan read from a file.
     """
 
@@ -89,6 +83,7 @@ class Plan:
     families: tuple[FamilyBest, ...]
     optimum: Optimum
     speedup_error: float | None = None
+    gain_error: float | None = None
     grid: SpeedupGrid | None = None
 
     @property
@@ -121,11 +116,17 @@ class Plan:
         chain = self.best_chain
         return self.speedup / chain.speedup if chain else None
 
+    @property
+    def verdict(self) -> Verdict:
+        """Best chain, best tree and the difference: the answer to "should I speculate, and how"."""
+        return judge(self.families, self.gain_error)
+
     def to_dict(self) -> dict[str, Any]:
         """The content of a `sequoia-plan` file."""
         return tagged(
             "plan",
             {
+                "verdict": self.verdict.to_dict(),
                 "family": self.family,
                 "budget": self.budget,
                 "depth": self.depth,
@@ -168,7 +169,7 @@ def plan_from_dict(content: Mapping[str, Any]) -> Plan:
     families = _field(content, "families")
     if not isinstance(families, Mapping):
         raise InputError("families must be an object with one entry for each family.")
-    error = content.get("speedup_error")
+    verdict = content.get("verdict") or {}
     return Plan(
         family=check_text(_field(content, "family"), "family"),
         tree=tree,
@@ -181,7 +182,8 @@ def plan_from_dict(content: Mapping[str, Any]) -> Plan:
         hardware=check_text(_field(content, "hardware"), "hardware"),
         families=tuple(_family(name, best) for name, best in families.items()),
         optimum=_optimum(_field(content, "optimum")),
-        speedup_error=None if error is None else check_number(error, "speedup_error", low=0),
+        speedup_error=_error(content, "speedup_error"),
+        gain_error=_error(verdict, "gain_error", "verdict."),
     )
 
 
@@ -193,6 +195,14 @@ def _field(content: Any, name: str, where: str = "") -> Any:
 
 def _positive(content: Any, name: str, where: str = "") -> float:
     return check_number(_field(content, name, where), f"{where}{name}", low=0)
+
+
+def _error(content: Any, name: str, where: str = "") -> float | None:
+    """An interval's half-width, which files of older versions and vectors without errors lack."""
+    if not isinstance(content, Mapping):
+        raise InputError(f"{where.rstrip('.')} must be an object.")
+    value = content.get(name)
+    return None if value is None else check_number(value, f"{where}{name}", low=0)
 
 
 def _whole(content: Any, name: str, where: str) -> int:

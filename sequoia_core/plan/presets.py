@@ -1,14 +1,22 @@
-"""Which bundled inputs to plan with when the user has named none."""
+"""Which bundled inputs to plan with when the user has named none, or the engine needs another."""
 
 from sequoia_core.errors import InputError
+from sequoia_core.plan.acceptance import RULES
 
-BUNDLED_ACCEPTANCE = {0.0: "bundled-t0", 0.6: "bundled-t0.6", 1.0: "bundled-t1.0"}
 DEFAULT_HARDWARE = "cpu-2-cores"
 # Profiles of the bundled pair by the cost that its target stands in for, and by dtype.
 STAND_IN_HARDWARE = {
     ("demo-300m", "float32"): "cpu-2-cores-demo-300m-float32",
     ("demo-300m", "bfloat16"): "cpu-2-cores-demo-300m-bfloat16",
 }
+# The bundled pair's vectors by rule and temperature, all of one measurement at each temperature.
+# At temperature 0 the rules are one, so one vector stands for all.
+BUNDLED_VECTORS = {
+    "sequoia": {0.0: "bundled-t0", 0.6: "bundled-t0.6", 1.0: "bundled-t1.0"},
+    "specinfer": {0.0: "bundled-t0", 0.6: "bundled-t0.6-specinfer", 1.0: "bundled-t1.0-specinfer"},
+    "topk": {0.0: "bundled-t0", 0.6: "bundled-t0.6-topk", 1.0: "bundled-t1.0-topk"},
+}
+BUNDLED_ACCEPTANCE = BUNDLED_VECTORS["sequoia"]
 
 
 def bundled_hardware(
@@ -34,11 +42,33 @@ def bundled_hardware(
     )
 
 
-def bundled_acceptance(temperature: float) -> str:
-    """The bundled pair's vector whose temperature is nearest; of two equally near the higher.
+def bundled_acceptance(temperature: float, rule: str = "sequoia") -> str:
+    """The bundled pair's vector of a rule whose temperature is nearest; of two the higher.
+
+    The vector for temperature 0 is labelled sequoia and holds for every rule. Raises InputError
+    for an unknown rule.
 
     >>> bundled_acceptance(0.0), bundled_acceptance(0.2), bundled_acceptance(3.0)
     ('bundled-t0', 'bundled-t0', 'bundled-t1.0')
+    >>> bundled_acceptance(0.7, "topk")
+    'bundled-t0.6-topk'
     """
-    nearest = min(BUNDLED_ACCEPTANCE, key=lambda known: (abs(known - temperature), -known))
-    return BUNDLED_ACCEPTANCE[nearest]
+    if rule not in BUNDLED_VECTORS:
+        raise InputError(f"The rule must be one of {', '.join(RULES)}, got {rule!r}.")
+    known = BUNDLED_VECTORS[rule]
+    return known[min(known, key=lambda other: (abs(other - temperature), -other))]
+
+
+def bundled_counterpart(name: str, rule: str) -> str | None:
+    """The bundled vector of the same pair and temperature as preset `name`, for another rule.
+
+    None for a vector that is not of the bundled pair. Raises InputError for an unknown rule.
+
+    >>> bundled_counterpart("bundled-t0.6", "topk"), bundled_counterpart("paper-appendix-e", "topk")
+    ('bundled-t0.6-topk', None)
+    """
+    for names in BUNDLED_VECTORS.values():
+        for temperature, own in names.items():
+            if own == name:
+                return bundled_acceptance(temperature, rule)
+    return None

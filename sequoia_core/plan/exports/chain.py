@@ -6,7 +6,8 @@ import numpy as np
 
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.cost import CostModel
-from sequoia_core.plan.exports.values import reach_chances
+from sequoia_core.plan.empirical import settle
+from sequoia_core.plan.expected import path_values
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.tree.families import chain
 
@@ -38,13 +39,19 @@ def best_chain(
 ) -> ChainPlan:
     """The fastest chain by the cost model, from the first rank's acceptance; shorter of equals.
 
-    Where the vector has path statistics, they say how often ranks of 0 follow each other.
+    Where the vector has path statistics, they say how often ranks of 0 follow each other from
+    where the chain's own steps start.
     """
-    rates = reach_chances(chain(max_length), acceptance)[1:]
-    expected = 1 + np.concatenate([[0.0], np.cumsum(rates)])
-    cost = CostModel(hardware, batch_size)
-    passes = np.tri(max_length + 1, max_length, -1, dtype=np.int64)
-    speedups = cost.speedup(expected, cost.seconds(np.arange(max_length + 1) + 1, passes))
+    cost, longest = CostModel(hardware, batch_size), chain(max_length)
+    if acceptance.paths is None:
+        rates = path_values(longest, acceptance)[1:]
+    else:
+        model = settle(
+            acceptance,
+            lambda model: chain(int(_speedups(model.path_values(longest)[1:], cost)[1].argmax())),
+        )
+        rates = model.path_values(longest)[1:]
+    expected, speedups = _speedups(rates, cost)
     length = int(speedups.argmax())
     best = 1 + int(speedups[1:].argmax())
     return ChainPlan(
@@ -55,6 +62,14 @@ def best_chain(
         best_length=best,
         best_speedup=float(speedups[best]),
     )
+
+
+def _speedups(rates: np.ndarray, cost: CostModel) -> tuple[np.ndarray, np.ndarray]:
+    """Expected tokens and speedup of the chains of length 0, 1, .. by their reach chances."""
+    expected = 1 + np.concatenate([[0.0], np.cumsum(rates)])
+    lengths = np.arange(len(expected))
+    passes = np.tri(len(lengths), len(rates), -1, dtype=np.int64)
+    return expected, cost.speedup(expected, cost.seconds(lengths + 1, passes))
 
 
 def chain_schedule(

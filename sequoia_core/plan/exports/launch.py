@@ -8,11 +8,15 @@ from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.cost import CostModel
 from sequoia_core.plan.exports.chain import ChainPlan
-from sequoia_core.plan.exports.request import GREEDY, PROBABILISTIC, Export, Request
+from sequoia_core.plan.exports.request import (
+    ACCEPTS_BY,
+    GREEDY,
+    PROBABILISTIC,
+    Export,
+    Request,
+)
 from sequoia_core.plan.exports.values import model_name, reach_chances
 from sequoia_core.plan.hardware import HardwareProfile
-
-TOPK = "topk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,8 @@ def launch_export(
             "temperature": acceptance.temperature,
             "model": model_name(acceptance),
         },
+        "planned_with": (request.planned_with or acceptance).name,
+        "notes": rule_notes(request),
         "hardware": hardware.name,
         "batch_size": request.batch_size,
         "speculate": main.predicted["draft_tokens"] > 0,
@@ -110,18 +116,30 @@ def rule_warnings(
     Greedy drafting needs the rule topk, drafting at random the first entry of sequoia or
     specinfer. At temperature 0 the first entries of all rules are the same number.
     """
-    if acceptance.temperature == 0 or (acceptance.rule == TOPK) == (sampling == GREEDY):
+    if acceptance.temperature == 0 or acceptance.rule in ACCEPTS_BY[sampling]:
         return []
     greedy = "takes the draft's most probable token, and accepts it as often as the target draws it"
     random = "draws the draft's token at random, and accepts it with the chance min(1, P / Q)"
     name = f"'{acceptance.name}'" if acceptance.name else "given"
     does = greedy if sampling == GREEDY else random
-    needed = "topk" if sampling == GREEDY else "sequoia or specinfer"
+    needed = " or ".join(ACCEPTS_BY[sampling])
     return [
         f"The acceptance vector {name} was measured for the rule {acceptance.rule}, but {engine} "
         f"{does}: above temperature 0 its acceptance may be higher or lower, so lengths and "
         f"predictions here are guesses until a vector of the rule {needed} is given (calibrate "
         f"--rule {needed.split()[0]}).{advice}"
+    ]
+
+
+def rule_notes(request: Request) -> list[str]:
+    """Which vector stands in for the plan's own, and why; nothing if none does."""
+    acceptance, planned_with = request.acceptance, request.planned_with
+    if planned_with is None:
+        return []
+    return [
+        f"Planned from '{acceptance.name}' of the rule {acceptance.rule}, by which this engine "
+        f"accepts, in place of the plan's '{planned_with.name}' of the rule {planned_with.rule}: "
+        "both are of the same pair, temperature and texts."
     ]
 
 
@@ -177,11 +195,14 @@ def placeholder_warnings(request: Request) -> list[str]:
 def _lost(request: Request, main: Line) -> str:
     """What the engine makes of the plan, in one sentence with both predictions."""
     acceptance, hardware = request.inputs
+    # The planned tree is for this project's engine, so its own vector judges it.
+    judge = request.planned_with or acceptance
+    vector = "this vector" if judge is acceptance else f"'{judge.name}'"
     cost = CostModel(hardware, request.batch_size)
     seconds = cost.tree_seconds(request.tree)
-    speedup = float(cost.speedup(reach_chances(request.tree, acceptance).sum(), seconds))
+    speedup = float(cost.speedup(reach_chances(request.tree, judge).sum(), seconds))
     return (
-        f"By this vector and profile the planned tree of {request.tree.size} tokens runs at "
+        f"By {vector} and profile the planned tree of {request.tree.size} tokens runs at "
         f"{speedup:.3f}x plain decoding, and the engine's line at {main.predicted['speedup']:.3f}x."
     )
 
@@ -193,7 +214,8 @@ def _comment(text: str) -> str:
 
 def _notes(engine: Engine, fields: dict[str, Any], warnings: list[str]) -> list[str]:
     head = f"{engine.title}, planned by Sequoia Explorer; checked against {engine.checked_against}"
-    return [_comment(text) for text in (head, engine.cannot_take, fields["lost"], *warnings)]
+    said = (head, engine.cannot_take, *fields["notes"], fields["lost"], *warnings)
+    return [_comment(text) for text in said]
 
 
 def _script(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sequoia_core.errors import InputError
 from sequoia_core.plan.exports.llama_cpp import llama_cpp_export
-from sequoia_core.plan.exports.request import Export, Request
+from sequoia_core.plan.exports.request import ACCEPTS_BY, Export, Request
 from sequoia_core.plan.exports.sglang import sglang_export
 from sequoia_core.plan.exports.tensorrt_llm import tensorrt_llm_export
 from sequoia_core.plan.exports.tree_files import (
@@ -35,6 +35,11 @@ def check_export(to: str) -> str:
     if to not in EXPORTS:
         raise InputError(f"There is no export to '{to}'; choose one of {', '.join(EXPORTS)}.")
     return to
+
+
+def accepted_rules(to: str, draft_sampling: str) -> tuple[str, ...]:
+    """The rules whose vectors fit an engine that drafts so; none for tree files, which fit all."""
+    return ACCEPTS_BY.get(draft_sampling, ()) if to in ENGINES else ()
 
 
 def make_export(to: str, request: Request) -> Export:

@@ -10,7 +10,9 @@ from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.tree.token_tree import TokenTree
 
 GREEDY, PROBABILISTIC = "greedy", "probabilistic"
-DRAFT_SAMPLINGS = (GREEDY, PROBABILISTIC)
+# What an engine that drafts so accepts by: its first token for chains, all entries for trees.
+ACCEPTS_BY = {GREEDY: ("topk",), PROBABILISTIC: ("sequoia", "specinfer")}
+DRAFT_SAMPLINGS = tuple(ACCEPTS_BY)
 MAX_BATCH = 1024
 
 
@@ -19,6 +21,8 @@ class Request:
     """A planned tree with the inputs that engines' settings are planned from.
 
     acceptance, hardware: None where they are not at hand; launch lines need both.
+    planned_with: the vector that the tree was planned with, where `acceptance` is another one
+        because the engine accepts by another rule; None where they are the same.
     batch_size: sequences decoded together; max_batch_size: end of the schedule by batch size.
     target_model, draft_model: names for the launch line; empty means the vector's, or a
         placeholder. draft_sampling: how vLLM and TensorRT-LLM take tokens from the draft; the other
@@ -29,6 +33,7 @@ class Request:
     tree: TokenTree
     acceptance: AcceptanceVector | None = None
     hardware: HardwareProfile | None = None
+    planned_with: AcceptanceVector | None = None
     batch_size: int = 1
     max_batch_size: int = 64
     target_model: str = ""

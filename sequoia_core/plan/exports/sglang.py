@@ -1,10 +1,8 @@
 """SGLang: steps, beams and tokens of its dynamic tree for a separate draft model."""
 
-from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.cost import CostModel
 from sequoia_core.plan.exports.chain import ChainPlan, best_chain
 from sequoia_core.plan.exports.launch import (
-    TOPK,
     Engine,
     Line,
     check_greedy,
@@ -59,7 +57,7 @@ def sglang_export(request: Request) -> Export:
     if chain_plan is not None and chain_plan.triple != best.triple:
         variants["chain"] = _line(request, chain_plan, "The best chain.")
     warnings = [
-        *_rule_warnings(acceptance),
+        *rule_warnings(acceptance, "SGLang, which verifies by the target's probabilities alone,"),
         *([] if speculates else pays_warning(chain, "SGLang")),
         *_plan_warnings(planned),
         *profile_warning(hardware, request.batch_size * best.triple.tokens),
@@ -72,17 +70,6 @@ def _chain_triple(chain: ChainPlan) -> TriplePlan | None:
         return None
     triple = Triple(chain.length, 1, chain.length + 1)
     return TriplePlan(triple, chain.expected_tokens, chain.speedup)
-
-
-def _rule_warnings(acceptance: AcceptanceVector) -> list[str]:
-    """Children beyond the first: with replacement, even temperature 0 is another rule."""
-    if acceptance.rule == "specinfer" and acceptance.temperature == 0:
-        return [
-            "The acceptance vector is of the rule specinfer, which draws the same child again at "
-            f"temperature 0, but SGLang tries the next most probable: give one of the rule {TOPK}."
-        ]
-    engine = "SGLang, which verifies by the target's probabilities alone (target only),"
-    return rule_warnings(acceptance, engine)
 
 
 def _plan_warnings(planned: TriplePlan | None) -> list[str]:

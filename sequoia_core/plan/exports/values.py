@@ -3,7 +3,7 @@
 import numpy as np
 
 from sequoia_core.plan.acceptance import AcceptanceVector
-from sequoia_core.plan.empirical import empirical_table, path_model
+from sequoia_core.plan.empirical import empirical_table, model_at
 from sequoia_core.plan.expected import path_values, plan_table
 from sequoia_core.plan.table import PlanTable
 from sequoia_core.tree.token_tree import TokenTree
@@ -19,12 +19,13 @@ def model_name(acceptance: AcceptanceVector) -> str:
 def reach_chances(tree: TokenTree, acceptance: AcceptanceVector) -> np.ndarray:
     """Chance that a step's walk reaches each node, float64 [n].
 
-    Trees wider than the path statistics are judged by position, where such children count 0.
+    Where the vector has path statistics, from where this tree's own steps start. Trees wider than
+    the statistics are judged by position, where such children count 0.
     """
     widest = int(tree.child_counts.max())
     if acceptance.paths is None or widest > acceptance.paths.width:
         return path_values(tree, acceptance)
-    return path_model(acceptance).path_values(tree)
+    return model_at(acceptance, tree).path_values(tree)
 
 
 def best_trees(

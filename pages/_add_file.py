@@ -1,0 +1,62 @@
+"""Files of a session's own: the upload and the paste that bring them into the library."""
+
+import streamlit as st
+
+from pages import _library as library
+from sequoia_core.errors import SequoiaError
+
+
+def add_file() -> None:
+    """A popover with upload and paste, and what came of the last one."""
+    with st.popover("Add a file", width="stretch"):
+        st.file_uploader(
+            "Acceptance, hardware, plan, growmap or path list",
+            type="json",
+            key="upload",
+            on_change=_take_upload,
+            help="JSON files that the command line writes and this page offers for download.",
+        )
+        st.text_area(
+            "Or what your server has counted",
+            key="counters",
+            height=110,
+            on_change=_take_counters,
+            placeholder="vLLM's metrics text, SGLang's or llama.cpp's log lines",
+            help="Per-position acceptance counters become an acceptance vector for chains.",
+        )
+        st.caption("All of it stays in this browser session and joins the pickers above.")
+        if note := st.session_state.get("added_note"):
+            (st.error if st.session_state.added_failed else st.success)(note)
+        for note in st.session_state.get("added_caveats", ()):
+            st.caption(note)
+
+
+def _take_upload() -> None:
+    """Before the pickers are drawn, so that they offer the file at once."""
+    upload = st.session_state.upload
+    if upload is None:
+        _say("")
+        return
+    try:
+        shelf, name = library.add_file(upload.name, upload.getvalue())
+    except SequoiaError as error:
+        _say(str(error), failed=True)
+        return
+    _say(f"“{name}” was added to {'the families' if shelf == library.TREES else shelf}.")
+
+
+def _take_counters() -> None:
+    text = st.session_state.counters
+    if not text.strip():
+        _say("")
+        return
+    try:
+        name, caveats = library.add_counters(text)
+    except SequoiaError as error:
+        _say(str(error), failed=True)
+        return
+    _say(f"“{name}” was added to acceptance.", caveats=caveats)
+
+
+def _say(note: str, *, failed: bool = False, caveats: tuple[str, ...] = ()) -> None:
+    st.session_state.update(added_note=note, added_failed=failed, added_caveats=caveats)

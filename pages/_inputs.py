@@ -1,0 +1,106 @@
+"""Pickers of acceptance and hardware, shared by the pages that plan."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import streamlit as st
+
+from pages import _library as library
+from pages._sliders import LINK
+from pages._state import server
+from sequoia_core.errors import SequoiaError
+from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.presets import bundled_acceptance
+
+AUTO = "auto"
+NO_HARDWARE = (
+    "This copy has no hardware profile, so nothing can be planned: restore the repository's "
+    "assets/hardware folder."
+)
+
+
+def acceptance_choices() -> list[str]:
+    """What the acceptance picker offers: auto, then every vector."""
+    return [AUTO, *library.acceptance_names()]
+
+
+def acceptance_picker(place, on_change: Callable[[], None]) -> str:
+    """The vector's name, or auto."""
+    return place.selectbox(
+        "Acceptance",
+        acceptance_choices(),
+        key="acceptance",
+        bind=LINK,
+        on_change=on_change,
+        help="How often the k-th drafted child is the accepted one. auto takes the bundled vector "
+        "measured nearest to the temperature.",
+    )
+
+
+def hardware_picker(place, on_change: Callable[[], None]) -> str | None:
+    """The profile's name; None where there is no profile at all."""
+    return place.selectbox(
+        "Hardware",
+        library.hardware_names(),
+        key="hardware",
+        bind=LINK,
+        on_change=on_change,
+        help="The profile that says how long a pass takes for a number of tokens.",
+    )
+
+
+def hardware_note(name: str | None) -> None:
+    """A caption where the profile's seconds are not those of the loaded pair."""
+    engine = server().worker.resident
+    with suppress(SequoiaError):
+        if name and (words := hardware_words(name, engine and engine.pair)):
+            st.caption(words)
+
+
+def hardware_words(name: str, pair) -> str:
+    """Whose seconds the profile has and which to choose; empty where they are the pair's own."""
+    measured_with = library.hardware(name).target_model
+    if pair is None or measured_with in ("", pair.target_name):
+        return ""
+    others = map(library.hardware, library.hardware_names())
+    fitting = [other.name for other in others if other.target_model == pair.target_name]
+    mend = [f"choose `{other}`" for other in fitting]
+    mend += ["`python -m sequoia_core profile` measures yours"]
+    return (
+        f"Hardware `{name}` was measured with {measured_with}, not {pair.target_name}, so its "
+        f"speedups are not this pair's: {mend[0]}."
+    )
+
+
+def vector_name(choice: str, temperature: float) -> str:
+    """The vector that `choice` means: for auto, the bundled pair's nearest in temperature."""
+    return bundled_acceptance(temperature) if choice == AUTO else choice
+
+
+def vector_note(name: str, temperature: float | None) -> None:
+    """A caption: which acceptance predictions rest on, and whether it fits pair and temperature."""
+    engine = server().worker.resident
+    # A vector that cannot be read is planning's error to show, where the plan would be.
+    with suppress(SequoiaError):
+        vector = library.acceptance(name)
+        st.caption(vector_words(vector, engine and engine.pair, temperature))
+
+
+def vector_words(vector: AcceptanceVector, pair, temperature: float | None) -> str:
+    """What the prediction rests on, with a warning where it is not this run's."""
+    words = f"Acceptance `{vector.name}`"
+    if pair is not None and not same_pair(vector, pair):
+        return (
+            f"{words} was not measured on {pair.target_name} with {pair.draft_name}, so the "
+            "prediction is a guess. `python -m sequoia_core calibrate` measures yours."
+        )
+    if temperature is None or vector.temperature is None:
+        return f"{words}, {vector.origin}." if vector.origin else f"{words}."
+    if abs(vector.temperature - temperature) > 0.05:
+        return f"{words} was measured at temperature {vector.temperature:g}, not {temperature:g}."
+    return f"{words}, measured on this pair at this temperature." if pair else f"{words}."
+
+
+def same_pair(vector: AcceptanceVector, pair) -> bool:
+    """Whether the vector was measured on the loaded pair, or on the one that it stands in for."""
+    return (vector.target, vector.draft) in ((pair.target_name, pair.draft_name), pair.voices)

@@ -1,0 +1,156 @@
+"""What can be planned with: the bundled presets, and the files that this session has added."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+import streamlit as st
+
+from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.files import check_tag, parse_json
+from sequoia_core.plan.acceptance import (
+    AcceptanceVector,
+    acceptance_from_dict,
+    list_acceptance_presets,
+    load_acceptance,
+)
+from sequoia_core.plan.counters.registry import read_counters
+from sequoia_core.plan.hardware import (
+    HardwareProfile,
+    hardware_from_dict,
+    list_hardware_presets,
+    load_hardware,
+)
+from sequoia_core.plan.plan import plan_from_dict
+from sequoia_core.tree.formats import from_growmap, from_paths
+from sequoia_core.tree.token_tree import TokenTree
+
+ACCEPTANCE, HARDWARE, TREES = "acceptance", "hardware", "trees"
+PATHS = "paths"
+SHELVES = {
+    "acceptance": ACCEPTANCE,
+    "hardware": HARDWARE,
+    "plan": TREES,
+    "growmap": TREES,
+    PATHS: TREES,
+}
+READERS: dict[str, Callable[[Any], Any]] = {
+    "acceptance": acceptance_from_dict,
+    "hardware": hardware_from_dict,
+    "plan": lambda content: plan_from_dict(content).tree,
+    "growmap": from_growmap,
+    PATHS: from_paths,
+}
+MAX_BYTES = 5_000_000
+MAX_FILES = 32
+
+
+def acceptance_names() -> list[str]:
+    """Vectors to choose from: the presets, then the session's own."""
+    return [*list_acceptance_presets(), *_own(ACCEPTANCE)]
+
+
+def hardware_names() -> list[str]:
+    """Profiles to choose from: the presets, then the session's own."""
+    return [*list_hardware_presets(), *_own(HARDWARE)]
+
+
+def tree_names() -> list[str]:
+    """Trees that the session has added."""
+    return list(_own(TREES))
+
+
+def acceptance(name: str) -> AcceptanceVector:
+    """The vector of this name; a SequoiaError if there is none or it cannot be read."""
+    return _own(ACCEPTANCE).get(name) or _preset(ACCEPTANCE, name)
+
+
+def hardware(name: str) -> HardwareProfile:
+    """The profile of this name; a SequoiaError if there is none or it cannot be read."""
+    return _own(HARDWARE).get(name) or _preset(HARDWARE, name)
+
+
+def tree(name: str) -> TokenTree | None:
+    """The tree of this name, None if the session has added none."""
+    return _own(TREES).get(name)
+
+
+def add_file(file_name: str, data: bytes) -> tuple[str, str]:
+    """Take in a file: a vector, a profile, a plan, growmap or path list. Returns (shelf, name).
+
+    Nothing of an earlier file is lost: an equal name gets a number. Raises FileFormatError, with
+    the field, for anything else.
+    """
+    if len(data) > MAX_BYTES:
+        raise FileFormatError(
+            f"{file_name} has {len(data) / 1e6:.1f} MB, and at most {MAX_BYTES / 1e6:.0f} are read."
+        )
+    if sum(map(len, _library().values())) >= MAX_FILES:
+        raise InputError(f"This session holds {MAX_FILES} files, the most it keeps: reload it.")
+    shelf, value = _told(file_name, data)
+    name = _free_name(shelf, PurePath(file_name).stem)
+    _own(shelf)[name] = value if shelf == TREES else replace(value, name=name)
+    return shelf, name
+
+
+def add_counters(text: str) -> tuple[str, tuple[str, ...]]:
+    """Take in what a serving engine counted. Returns the vector's name and what to know of it.
+
+    Raises InputError where no engine's counters are found or they contradict each other.
+    """
+    reading = read_counters(text)
+    name = _free_name(ACCEPTANCE, f"{reading.engine} counters")
+    _own(ACCEPTANCE)[name] = reading.vector(name=name)
+    return name, reading.notes
+
+
+def _told(file_name: str, data: bytes) -> tuple[str, Any]:
+    """Which shelf a file belongs to, and what it holds."""
+    content = parse_json(data, file_name)
+    kind = PATHS if isinstance(content, list) else _kind(content, file_name)
+    if kind != PATHS:
+        check_tag(content, kind, file_name)
+    try:
+        return SHELVES[kind], READERS[kind](content)
+    except (InputError, FileFormatError) as error:
+        raise FileFormatError(f"{file_name}: {error}") from error
+
+
+def _kind(content: Any, file_name: str) -> str:
+    tag = content.get("format") if isinstance(content, dict) else None
+    kind = str(tag).removeprefix("sequoia-")
+    if kind not in SHELVES:
+        known = ", ".join(f"sequoia-{name}" for name in SHELVES if name != PATHS)
+        raise FileFormatError(
+            f"{file_name} is none of the files that planning takes ({known}, a list of paths): "
+            f"its format is {tag!r}."
+        )
+    return kind
+
+
+def _free_name(shelf: str, stem: str) -> str:
+    taken = {*acceptance_names(), *hardware_names(), *tree_names()}
+    stem = "".join(c for c in stem if c.isprintable())[:60] or shelf
+    numbered = (f"{stem} ({number})" for number in range(2, MAX_FILES + 2))
+    return next(name for name in (stem, *numbered) if name not in taken)
+
+
+def _library() -> dict[str, dict[str, Any]]:
+    return st.session_state.setdefault("library", {ACCEPTANCE: {}, HARDWARE: {}, TREES: {}})
+
+
+def _own(shelf: str) -> dict[str, Any]:
+    return _library()[shelf]
+
+
+@st.cache_resource(show_spinner=False, max_entries=128)
+def _preset(shelf: str, name: str) -> Any:
+    """A bundled preset, read once; names alone are looked up, so a link can name no path."""
+    load, names = {
+        ACCEPTANCE: (load_acceptance, list_acceptance_presets),
+        HARDWARE: (load_hardware, list_hardware_presets),
+    }[shelf]
+    if name not in names():
+        raise InputError(f"There is no {shelf} called {name!r}.")
+    return load(name)

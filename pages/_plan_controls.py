@@ -1,0 +1,175 @@
+"""The controls of Plan: what is planned for, and within which limits."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages import _library as library
+from pages._add_file import add_file
+from pages._inputs import (
+    AUTO,
+    NO_HARDWARE,
+    acceptance_choices,
+    acceptance_picker,
+    hardware_picker,
+    vector_name,
+    vector_note,
+)
+from pages._sliders import LINK, exact_slider, slider
+from pages._url import note_link_mistakes
+from sequoia_core.errors import SequoiaError
+from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.optimizer import ALL_FAMILIES, judge_tree, make_plan
+from sequoia_core.plan.plan import Plan
+from sequoia_core.plan.what_if import scaled
+
+SAME = "none"
+FAMILY_HELP = (
+    "sequoia is the best tree of any shape; empirical lets acceptance depend on the ranks accepted "
+    "before; the others are simpler shapes. Trees from files stand here too."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan and what it was made from. versus: a second profile to hold it against, or None."""
+
+    plan: Plan
+    acceptance: AcceptanceVector
+    hardware: HardwareProfile
+    versus: HardwareProfile | None
+    branch: int
+
+
+def note_mistakes() -> None:
+    """Name what the link asks for and no control of this page takes."""
+    choices = {
+        "hardware": library.hardware_names(),
+        "versus": [SAME, *library.hardware_names()],
+        "acceptance": acceptance_choices(),
+        "family": family_choices(),
+    }
+    note_link_mistakes("plan", choices)
+
+
+def family_choices() -> list[str]:
+    """Families to plan, and the session's own trees."""
+    return [*ALL_FAMILIES, *library.tree_names()]
+
+
+def plan_controls() -> Planned | None:
+    """All controls; None where they fit no plan, which they then say."""
+    acceptance = _draft()
+    hardware = _machine()
+    family, sliders, automatic = _tree()
+    branch, batch, scale = _limits()
+    versus = _versus()
+    add_file()
+    wishes = {"max_branch": branch, "batch_size": batch}
+    if automatic:
+        planned, mistake = _try(acceptance, scale, hardware, versus, family, wishes)
+        if planned:
+            st.session_state.budget, st.session_state.depth = (
+                planned.plan.budget,
+                planned.plan.depth,
+            )
+    with sliders:
+        budget = exact_slider("Tree budget", "budget", disabled=automatic)
+        depth = exact_slider("Tree depth", "depth", disabled=automatic)
+    if not automatic:
+        wishes |= {"budget": budget, "depth": depth}
+        planned, mistake = _try(acceptance, scale, hardware, versus, family, wishes)
+    if mistake:
+        sliders.error(mistake)
+        if "last_planned" not in st.session_state:
+            # A link's settings fit no tree: show the best one until they do.
+            free = {key: wishes[key] for key in ("max_branch", "batch_size")}
+            planned, _ = _try(acceptance, scale, hardware, versus, family, free)
+    return planned
+
+
+def _draft() -> str:
+    st.markdown("**Draft and machine**")
+    place = st.container()
+    choice = acceptance_picker(place, lambda: None)
+    temperature = None
+    if choice == AUTO:
+        temperature = slider("Temperature", "temperature", 0.05)
+    name = vector_name(choice, temperature or 0.0)
+    vector_note(name, temperature)
+    return name
+
+
+def _machine() -> str | None:
+    name = hardware_picker(st, lambda: None)
+    # A profile that cannot be read is planning's error to show, where the plan would be.
+    with suppress(SequoiaError):
+        profile = library.hardware(name) if name else None
+        if profile:
+            st.caption(f"{profile.origin.capitalize()}: {profile.device}, {profile.dtype}.")
+    return name
+
+
+def _tree() -> tuple[str, object, bool]:
+    heading, switch = st.columns([1, 1], vertical_alignment="center")
+    heading.markdown("**Tree**")
+    with switch.container(horizontal_alignment="right"):
+        automatic = st.toggle(
+            "Auto",
+            True,
+            key="auto",
+            bind=LINK,
+            help="Let the hardware profile choose the budget and depth with the best speedup.",
+        )
+    family = st.selectbox("Family", family_choices(), key="family", bind=LINK, help=FAMILY_HELP)
+    own = library.tree(family) is not None
+    return family, st.container(), automatic or own
+
+
+def _limits() -> tuple[int, int, float]:
+    st.markdown("**Limits and what-ifs**")
+    branch = slider("Most children of a node", "branch", 1)
+    batch = slider(
+        "Batch size",
+        "batch",
+        1,
+        help="Sequences decoded together: every pass then takes so many times the tokens.",
+    )
+    scale = slider(
+        "Acceptance times",
+        "scale",
+        0.05,
+        help="A better or a worse draft: the first child is accepted so many times as often, the "
+        "others move along, and all is planned again.",
+    )
+    return branch, batch, scale
+
+
+def _versus() -> str:
+    return st.selectbox(
+        "Compare with",
+        [SAME, *library.hardware_names()],
+        key="versus",
+        bind=LINK,
+        help="A second profile: what this tree would be worth there, and what would be best there.",
+    )
+
+
+def _try(
+    acceptance: str, scale: float, hardware: str | None, versus: str, family: str, wishes: dict
+) -> tuple[Planned | None, str]:
+    if hardware is None:
+        return None, NO_HARDWARE
+    try:
+        vector, profile = scaled(library.acceptance(acceptance), scale), library.hardware(hardware)
+        other = None if versus == SAME else library.hardware(versus)
+        own = library.tree(family)
+        if own is None:
+            plan = make_plan(vector, profile, family=family, **wishes)
+        else:
+            plan = judge_tree(own, vector, profile, family=family, **wishes)
+    except SequoiaError as error:
+        return None, str(error)
+    return Planned(plan, vector, profile, other, wishes["max_branch"]), ""

@@ -1,0 +1,1 @@
+"""Acceptance vectors from what serving engines count: one module an engine, and a registry."""
