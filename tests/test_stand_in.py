@@ -20,7 +20,7 @@ from sequoia_core.decode.shapes import DRAFTS, SHAPES, TARGETS, Shape, draft_sha
 from sequoia_core.decode.stand_in import stand_in
 from sequoia_core.errors import FileFormatError, InputError, ModelError
 from sequoia_core.plan.hardware import load_hardware
-from sequoia_core.plan.presets import STAND_IN_HARDWARE, bundled_hardware
+from sequoia_core.plan.presets import bundled_hardware
 from sequoia_core.tree.token_tree import TokenTree
 
 CPU = torch.device("cpu")
@@ -378,10 +378,12 @@ def test_a_cost_without_a_profile_of_its_own_is_not_planned_with_anothers(capsys
     assert "profile --like llama-2-7b" in capsys.readouterr().err
 
 
-def test_shipped_profiles_of_stand_ins_were_measured_with_them():
-    for (cost, dtype), name in STAND_IN_HARDWARE.items():
-        profile = load_hardware(bundled_hardware(cost, None, dtype))
-        assert (profile.name, profile.dtype) == (name, dtype)
-        assert profile.target_model == f"stories-27m as {cost}"
-    with pytest.raises(InputError, match="float16"):
-        bundled_hardware("demo-300m", None, "float16")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_shipped_profile_of_a_stand_in_was_measured_with_it(dtype):
+    profile = load_hardware(bundled_hardware(dtype, "demo-300m"))
+    assert (profile.dtype, profile.origin) == (dtype, "measured")
+    assert profile.target_model == "stories-27m as demo-300m"
+    with pytest.raises(InputError, match="demo-300m in float16"):
+        bundled_hardware("float16", "demo-300m")
+    with pytest.raises(InputError, match="demo-300m"):
+        bundled_hardware(dtype, "demo-300m", "llama-68m")

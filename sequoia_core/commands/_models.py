@@ -67,7 +67,7 @@ def named_hardware(arguments: Namespace) -> HardwareProfile:
     """The profile to plan with: the one named, or the bundled one of this pair's cost."""
     if arguments.hardware:
         return load_hardware(arguments.hardware)
-    return load_hardware(bundled_hardware(arguments.like, arguments.draft_like, arguments.dtype))
+    return load_hardware(bundled_hardware(arguments.dtype, arguments.like, arguments.draft_like))
 
 
 def by_fraction(say: Say) -> Callable[[float, str], None]:

@@ -54,7 +54,7 @@ def _compared(
     ours = large.model(tokens, use_cache=False).logits[0].float()
     theirs = small.model(tokens, use_cache=False).logits[0].float()[:, : pair.vocab]
     real, added = ours[:, : pair.vocab], ours[:, pair.vocab :]
-    zeros = sum(p.numel() - int(p.count_nonzero()) for p in large.model.parameters())
+    zeros = sum(_zeros(parameter) for parameter in large.model.parameters())
     same = (real.argmax(-1) == theirs.argmax(-1)).float().mean()
     return {
         "name": large.name,
@@ -68,6 +68,12 @@ def _compared(
         "same_next_token": float(same),
         "added_tokens_margin": _margin(real, added),
     }
+
+
+def _zeros(weight: torch.Tensor) -> int:
+    # A matrix laid out for a CPU's own kernels has to be read back first.
+    dense = weight.to_dense() if weight.is_mkldnn else weight
+    return dense.numel() - int(dense.count_nonzero())
 
 
 def _margin(real: torch.Tensor, added: torch.Tensor) -> float | None:

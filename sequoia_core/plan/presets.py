@@ -2,13 +2,9 @@
 
 from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import RULES
+from sequoia_core.plan.hardware import list_hardware_presets
 
 DEFAULT_HARDWARE = "cpu-2-cores"
-# Profiles of the bundled pair by the cost that its target stands in for, and by dtype.
-STAND_IN_HARDWARE = {
-    ("demo-300m", "float32"): "cpu-2-cores-demo-300m-float32",
-    ("demo-300m", "bfloat16"): "cpu-2-cores-demo-300m-bfloat16",
-}
 # The bundled pair's vectors by rule and temperature, all of one measurement at each temperature.
 # At temperature 0 the rules are one, so one vector stands for all.
 BUNDLED_VECTORS = {
@@ -20,23 +16,26 @@ BUNDLED_ACCEPTANCE = BUNDLED_VECTORS["sequoia"]
 
 
 def bundled_hardware(
-    target_cost: str | None, draft_cost: str | None = None, dtype: str = "auto"
+    dtype: str = "auto", target_cost: str | None = None, draft_cost: str | None = None
 ) -> str:
-    """The preset measured with the bundled pair at this cost (None: as it is).
+    """The preset measured with the bundled pair in this dtype, at this cost (None: as it is).
 
-    dtype: auto is float32, as it is on a CPU. Raises InputError where none was measured: another
-    cost's profile would plan the wrong tree.
+    dtype: auto is float32, as it is on a CPU. The pair as it is falls back on the default preset;
+    for a cost that none was measured at InputError is raised, since another cost's profile would
+    plan the wrong tree.
 
-    >>> bundled_hardware(None), bundled_hardware("demo-300m")
-    ('cpu-2-cores', 'cpu-2-cores-demo-300m-float32')
+    >>> bundled_hardware(), bundled_hardware("bfloat16", "demo-300m")
+    ('cpu-2-cores', 'cpu-2-cores-demo-300m-bfloat16')
     """
+    dtype = "float32" if dtype == "auto" else dtype
+    cost = [target_cost] if target_cost else []
+    name = "-".join([DEFAULT_HARDWARE, *cost, dtype])
+    if name in list_hardware_presets() and draft_cost in (None, "bundled"):
+        return name
     if not target_cost:
         return DEFAULT_HARDWARE
-    key = (target_cost, "float32" if dtype == "auto" else dtype)
-    if key in STAND_IN_HARDWARE and draft_cost in (None, "bundled"):
-        return STAND_IN_HARDWARE[key]
     raise InputError(
-        f"No bundled hardware profile was measured at the cost of {target_cost} in {key[1]}; "
+        f"No bundled hardware profile was measured at the cost of {target_cost} in {dtype}; "
         f"measure one with `profile --like {target_cost} --out my.json` and name it with "
         "--hardware."
     )
