@@ -1,8 +1,8 @@
 """Which bundled inputs to plan with when the user has named none, or the engine needs another."""
 
+from sequoia_core.assets import preset_names
 from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import RULES
-from sequoia_core.plan.hardware import list_hardware_presets
 
 DEFAULT_HARDWARE = "cpu-2-cores"
 # The bundled pair's vectors by rule and temperature, all of one measurement at each temperature.
@@ -30,7 +30,7 @@ def bundled_hardware(
     dtype = "float32" if dtype == "auto" else dtype
     cost = [target_cost] if target_cost else []
     name = "-".join([DEFAULT_HARDWARE, *cost, dtype])
-    if name in list_hardware_presets() and draft_cost in (None, "bundled"):
+    if name in preset_names("hardware") and draft_cost in (None, "bundled"):
         return name
     if not target_cost:
         return DEFAULT_HARDWARE
