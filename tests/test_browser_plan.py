@@ -86,7 +86,9 @@ def test_a_plan_is_taken_away_and_comes_back(visit, tmp_path):
     visitor.page.locator("input[type=file]").set_input_files(kept)
     visitor.page.get_by_text("“taken” was added to the families.").wait_for()
     visitor.page.keyboard.press("Escape")
+    expect(visitor.page.locator("input[type=file]")).to_have_count(0)
     visitor.page.locator(".st-key-family input").click()
+    visitor.page.keyboard.type("taken")
     visitor.page.get_by_role("option", name="taken").click()
     visitor.page.get_by_text(f"taken: {plan.budget} nodes, {plan.depth} deep").wait_for()
 
