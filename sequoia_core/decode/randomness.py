@@ -7,6 +7,8 @@ from torch import Tensor
 
 from sequoia_core.decode.sampling import draw, draw_with_replacement, draw_without_replacement
 
+COINS_AHEAD = 64
+
 
 class Randomness:
     """Draws and coins of one run from one seeded generator; every answer uses fresh noise.
@@ -18,6 +20,7 @@ class Randomness:
 
     def __init__(self, generator: torch.Generator, *, at_once: bool = False):
         self._generator, self._at_once = generator, at_once
+        self._uniforms: list[float] = []
 
     @classmethod
     def seeded(cls, seed: int, device: torch.device) -> "Randomness":
@@ -37,7 +40,7 @@ class Randomness:
         """One token of a [vocab] distribution."""
         return draw(probs, self._generator)
 
-    def first_accepted(self, chances: Iterable[Tensor]) -> int | None:
+    def first_accepted(self, chances: Iterable[Tensor | float]) -> int | None:
         """Index of the first coin that falls on accept, or None. chances: 0-d tensors, in order.
 
         Chances may be computed as they are asked for, each on the rejection of the one before, and
@@ -45,13 +48,20 @@ class Randomness:
         with `at_once`.
         """
         if self._at_once:
-            chances = torch.stack(list(chances))
+            chances = torch.stack([torch.as_tensor(chance) for chance in chances])
             uniforms = torch.rand(
                 len(chances), generator=self._generator, device=chances.device, dtype=chances.dtype
             )
             accepted = (uniforms < chances).tolist()
             return accepted.index(True) if True in accepted else None
         for index, chance in enumerate(chances):
-            if torch.rand((), generator=self._generator) < chance:
+            if self._uniform() < chance:
                 return index
         return None
+
+    def _uniform(self) -> float:
+        """A number in [0, 1); drawn ahead, since one at a time takes as long as a hundred."""
+        if not self._uniforms:
+            drawn = torch.rand(COINS_AHEAD, generator=self._generator, dtype=torch.float64)
+            self._uniforms = drawn.tolist()
+        return self._uniforms.pop()

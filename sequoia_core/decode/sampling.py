@@ -49,10 +49,12 @@ def most_probable(logits: Tensor, count: int) -> Tensor:
 
 
 def draft_distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
-    """As `distribution`, with probabilities too small to draw from set to exactly zero."""
+    """As `distribution`, with probabilities too small to draw from set to exactly zero.
+
+    What is cut off is less than the rounding of the sum, so that it is not made up for.
+    """
     probs = distribution(logits, temperature, top_p)
-    probs = torch.nn.functional.threshold(probs, SMALLEST_DRAFT_PROBABILITY, 0.0)
-    return probs.div_(probs.sum(-1, keepdim=True))
+    return torch.nn.functional.threshold(probs, SMALLEST_DRAFT_PROBABILITY, 0.0)
 
 
 def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -64,6 +64,11 @@ class HardwareProfile:
         for name in ("device", "dtype", "basis", "target_model", "draft_model", "name"):
             check_text(getattr(self, name), name)
 
+    @property
+    def last_tokens(self) -> int:
+        """Tokens of the largest target pass known; beyond it the last slope is continued."""
+        return self.target_seconds[-1][0]
+
     def target(self, tokens: int | np.ndarray) -> float | np.ndarray:
         """Seconds of one target pass over `tokens` tokens; arrays give arrays."""
         return interpolate(self.target_seconds, tokens)
