@@ -145,7 +145,9 @@ def test_every_method_is_proven():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_two_steps_in_a_row_emit_exactly_the_targets_distribution(name):
-    pair, method, length = pair_of(3), METHODS[name], 3
+    pair, length = pair_of(3), 3
+    # One node a pass keeps the courses few; wider passes are proven a step at a time, below.
+    method = grown_method("dynamic", 4, 2, beam=1) if name == "dynamic" else METHODS[name]
     first = follower(pair, method, 1, length, **SAMPLED)
     both = follower(pair, method, 2, length, **SAMPLED)
     assert difference(pair, two_steps(first, both, length), length, **SAMPLED) < EXACT

@@ -161,7 +161,8 @@ def test_specexec_with_room_in_its_beam_drafts_the_most_probable_paths_of_all(se
         return logits_after(pair.draft, tuple(path)).softmax(-1).numpy()
 
     method = grown_method("specexec", 10, 3, beam=9)
-    step = next(Engine(pair).run([1], GenerationSettings(max_new_tokens=9), method))
+    settings = GenerationSettings(temperature=1.0, max_new_tokens=9)
+    step = next(Engine(pair).run([1], settings, method))
     tree, chances = TokenTree(step.nodes.parent), [1.0]
     for node in range(1, tree.size):
         path = [step.nodes.token_id[i] for i in tree.path(node)[:-1]]

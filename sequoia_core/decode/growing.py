@@ -1,8 +1,8 @@
 """Growing trees: best-first, while they are drafted, so that their shape follows the context.
 
 Every draw has a value, what is known of it before it is made, and once made a mass, the estimated
-chance that the walk reaches its token; the draft's probabilities stand in for the target's. The
-tree is the `budget - 1` draws of greatest value. No value exceeds the mass of the node drawn at
+chance that the walk reaches its token; the draft's probabilities are all there is to estimate from.
+The tree is the `budget - 1` draws of greatest value. No value exceeds the mass of the node drawn at
 or the value of the sibling before, so those draws form a tree.
 
 Drawing is batched: a pass continues the several nodes of greatest mass at once, and draws that
@@ -28,6 +28,13 @@ from sequoia_core.errors import InputError
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
 
 MAX_CHILDREN = 32
+# Both measured on the bundled pair (docs/METHODS.md); a tree of any worth is lossless.
+# At temperature 0 a child counts for the chance that it is the target's first choice, and that is
+# closer to the draft's probability at this temperature than to that at 1.
+FIRST_CHOICE_TEMPERATURE = 0.5
+# A drawn token is accepted with chance min(1, R / D), far oftener than the draft says it. The
+# estimate is D to this power; DySpec's is D itself.
+ACCEPTANCE_POWER = 0.25
 ROOT, UNOPENED = 0, -1
 
 # parent: pass row of the node drawn at; row: its own once the draft has been asked to continue it.
@@ -128,11 +135,31 @@ def grow_tree(drafting: Drafting, shape: GrownTree, missing: list[int], depth: i
 def _chances(drafting: Drafting, logits: Tensor, drawn_from: Tensor, drawn: Tensor) -> np.ndarray:
     """The draft's probability of each drawn token given its path, float64 [rows, count].
 
-    Where the children are foreseen: at the run's temperature, or 1 where that is 0, without top-p.
+    Where the children are foreseen, the estimate of the target's, so without top-p.
     """
     if drafting.rule.foresees(drafting.settings):
-        drawn_from = distribution(logits, drafting.settings.temperature or 1.0, 1.0)
+        temperature = drafting.settings.temperature or FIRST_CHOICE_TEMPERATURE
+        drawn_from = distribution(logits, temperature, 1.0)
     return drawn_from.gather(-1, drawn).double().numpy(force=True)
+
+
+def _known(base: np.ndarray, chances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values and masses of children known in advance, most probable first: base times chance."""
+    masses = base * chances
+    return masses, masses
+
+
+def _drawn(base: np.ndarray, chances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values and masses of children drawn without replacement from nodes of mass `base`, [rows, 1].
+
+    A draw's value is the chance that it is reached: its node is, and the siblings before are all
+    rejected. Once its token is known, its mass is that chance times its own acceptance.
+    """
+    left = 1 - np.cumsum(chances, axis=1) + chances
+    accepted = np.clip(chances / np.maximum(left, 1e-9), 0, 1) ** ACCEPTANCE_POWER
+    rejected = np.cumprod(1 - accepted, axis=1)
+    values = base * np.concatenate([np.ones_like(base), rejected[:, :-1]], axis=1)
+    return values, values * accepted
 
 
 class _Growth:
@@ -169,16 +196,12 @@ class _Growth:
         tokens, chances: [opened, count], the draft's probability of each given its path. foreseen:
         tokens are known before they are drawn, and so may count for the value of their own draw.
         """
-        base = self.opened["mass"][:, None]
-        before = np.cumsum(chances, axis=1) - chances
-        values = base * (chances if foreseen else np.clip(1 - before, 0, 1))
-        values = np.minimum.accumulate(np.minimum(values, base), axis=1)
+        values, masses = (_known if foreseen else _drawn)(self.opened["mass"][:, None], chances)
         new = np.zeros(tokens.shape, DRAW)
         new["parent"] = self.opened["row"][:, None]
         new["rank"] = np.arange(tokens.shape[1])
         new["depth"] = self.opened["depth"][:, None] + 1
-        new["token"], new["value"] = tokens, values
-        new["mass"] = np.minimum(base * chances, values)
+        new["token"], new["value"], new["mass"] = tokens, values, masses
         new["row"] = UNOPENED
         draws = np.concatenate([self.kept, new.ravel()])
         draws = draws[draws["value"] > 0]

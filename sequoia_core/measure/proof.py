@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from transformers import GenerationConfig
 
+from sequoia_core.decode.drafting import StaticTree
 from sequoia_core.decode.engine import Engine, GenerationSettings
+from sequoia_core.decode.growing import GrownTree
 from sequoia_core.decode.methods import (
     AUTOREGRESSIVE,
     GROWN_RULES,
@@ -109,12 +111,16 @@ def greedy_rows(
         progress(index / len(prompts), f"Greedy text, prompt {index + 1} of {len(prompts)}")
         prompt_ids = pair.encode(prompt)
         theirs = _reference(pair, prompt_ids, new_tokens)
+        texts: dict[StaticTree | GrownTree, list[int]] = {}
         for name in names:
-            run = engine.run(prompt_ids, settings, method_with(name, GREEDY_TREE), trace=False)
-            for _ in run:
-                pass
-            if run.token_ids != theirs:
-                partings[name].append(_parting(pair, index, prompt_ids, run.token_ids, theirs))
+            method = method_with(name, GREEDY_TREE)
+            # At temperature 0 the rules are one, so that methods with equal trees are one run.
+            if method.shape not in texts:
+                run = engine.run(prompt_ids, settings, method, trace=False)
+                texts[method.shape] = [token for step in run for token in step.committed]
+            ours = texts[method.shape]
+            if ours != theirs:
+                partings[name].append(_parting(pair, index, prompt_ids, ours, theirs))
     return [
         GreedyRow(name, len(prompts), len(prompts) - len(found), found)
         for name, found in partings.items()
