@@ -65,6 +65,9 @@ class Forests:
         first = max(first, child + 1)
         if first > self.max_budget:
             return
+        if child == 1:
+            self._first_child(gains, first)
+            return
         most = min(largest, (self.max_budget - 1) // share)
         enough = self._guess(child, gains, most, self.max_budget + 1 - first)
         self._scan(child, gains, (first, self.max_budget + 1), share, enough)
@@ -77,6 +80,12 @@ class Forests:
         values = self.values[:, : self.max_budget - first + 1]
         branch = values.argmax(axis=0)
         return values[branch, np.arange(values.shape[1])][::-1], branch[::-1]
+
+    def _first_child(self, gains: np.ndarray, first: int) -> None:
+        """An only child has all nodes but the root."""
+        budget = self.max_budget
+        self.values[1, : budget - first + 1] = self.values[0, budget - 1] + gains[first - 1 : -1][::-1]
+        self.last[1, first:] = self.counts[first - 1 : -1]
 
     def _scan(
         self, child: int, gains: np.ndarray, sizes: tuple[int, int], share: int, most: int
