@@ -20,6 +20,8 @@ from sequoia_core.tree.token_tree import TokenTree
 SLACKS = (0.03, 0.15, 0.6)
 # Work goes with the square of the sizes: above this share of it, limits are not worth a failure.
 WORTH_LIMITING = 0.5
+# Children are tried if they pay at the price of the largest tree's last nodes made cheaper by this.
+CHEAPER = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,9 +138,9 @@ class _Solver:
         if first > limit:
             choice = replace(choice, first=first)
         else:
-            best, branch = best.copy(), choice.branch.copy()
-            best[first:], branch[first:] = self.roots[row].deepen(below, first)
-            choice = _Choices(branch, self.roots[row].forests.last.copy(), first)
+            before, best, branch = best, best.copy(), choice.branch.copy()
+            best[first:], branch[first:], last = self.roots[row].deepen(below, first, before)
+            choice = _Choices(branch, last, first)
         self.values[row].append(best)
         self.choices[row].append(choice)
         self.exact[row].append(self._exact(row, remaining))
@@ -192,16 +194,49 @@ class _Roots:
         # a child's subtree need be no larger than those of elders at least as likely.
         self.shares = [int(np.sum(row[:k] >= row[k])) + 1 for k in range(len(self.row))]
         self.forests = Forests.bare(len(self.row), max_budget)
+        # By child: smaller forests are those of the newest level.
+        self.fresh = [2] * len(self.row)
 
-    def deepen(self, below: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
-        """Best values and child counts of sizes from `first` on, when `below` is one level down."""
+    def deepen(
+        self, below: np.ndarray, first: int, before: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of sizes from `first` on, when `below` is one level down: best values, child counts.
+
+        before: the best values with one level less, by which the number of children that are of
+            use is guessed; more are tried unless it is proven right.
+        Also returns what the last child takes, [children tried + 1, N + 1].
+        """
         feasible = below > INFEASIBLE
         gains = np.multiply.outer(self.row, np.where(feasible, below, 0.0))
         gains[:, ~feasible] = INFEASIBLE
         largest = int(np.flatnonzero(feasible)[-1])
-        for child, (gain, share) in enumerate(zip(gains, self.shares, strict=True), start=1):
-            self.forests.grow(child, gain, first=first, share=share, largest=largest)
-        return self.forests.best(first)
+        self.fresh = [min(fresh, first) for fresh in self.fresh]
+        price = self._price(before)
+        nets = (gains[:, 1 : largest + 1] - price * self.forests.counts[1 : largest + 1]).max(axis=1)
+        tried = 1 + int(np.cumsum(nets).argmax())
+        self._grow(gains, tried, largest)
+        values, branch = self.forests.best(first, tried)
+        if tried < len(nets):
+            more = float(np.cumsum(nets[tried:]).max())
+            if np.any(values < self.forests.extended(tried, price, more)[first:]):
+                tried = len(nets)
+                self._grow(gains, tried, largest)
+                values, branch = self.forests.best(first, tried)
+        return values, branch, self.forests.last[: tried + 1].copy()
+
+    def _grow(self, gains: np.ndarray, children: int, largest: int) -> None:
+        """So many children, where they are not those of the newest level already."""
+        for child in range(1, children + 1):
+            first, share = self.fresh[child - 1], self.shares[child - 1]
+            self.forests.grow(child, gains[child - 1], first=first, share=share, largest=largest)
+            self.fresh[child - 1] = self.forests.max_budget + 1
+
+    def _price(self, before: np.ndarray) -> float:
+        """Less than what the last nodes of the largest tree are worth, or zero."""
+        span = max(1, (len(before) - 1) // 8)
+        if before[-1 - span] == INFEASIBLE or before[-1] == INFEASIBLE:
+            return 0.0
+        return CHEAPER * float(before[-1] - before[-1 - span]) / span
 
 
 def _shares(row: tuple[_Choices, ...], total: int, remaining: int) -> list[tuple[int, int]]:

@@ -75,11 +75,20 @@ class Forests:
             doubtful = self._unproven(child, gains, max(first, enough + 2), enough, most)
             self._scan(child, gains, doubtful, share, most)
 
-    def best(self, first: int) -> tuple[np.ndarray, np.ndarray]:
-        """Over the child counts, for sizes from `first` on: what is best, and its child count."""
-        values = self.values[:, : self.max_budget - first + 1]
+    def best(self, first: int, children: int) -> tuple[np.ndarray, np.ndarray]:
+        """With so many children or fewer, for sizes from `first` on: best values, child counts."""
+        values = self.values[: children + 1, : self.max_budget - first + 1]
         branch = values.argmax(axis=0)
         return values[branch, np.arange(values.shape[1])][::-1], branch[::-1]
+
+    def extended(self, children: int, price: float, more: float) -> np.ndarray:
+        """A bound on forests with still more children, float64 [N + 1].
+
+        more: the most that further children are worth if their nodes cost `price` each.
+        """
+        steps = price * self.counts
+        left = np.maximum.accumulate(self.values[children, self.max_budget :: -1] - steps)
+        return np.append(INFEASIBLE, left[:-1] + (steps[1:] + more))
 
     def _first_child(self, gains: np.ndarray, first: int) -> None:
         """An only child has all nodes but the root."""
