@@ -146,9 +146,13 @@ class _Solver:
         self.exact[row].append(self._exact(row, remaining))
 
     def _below(self, row: int, remaining: int) -> np.ndarray:
-        """What subtrees one level down are worth, as far as that is known; [limits[row] + 1]."""
+        """What subtrees one level down are worth, as far as that is known; [limits[row] + 1].
+
+        Sizes whose values were exact with fewer levels stay, though they may be too low now: they
+        do no harm, and forests are grown faster when no subtree gets worse.
+        """
         under = min(row + 1, len(self.limits) - 1)
-        known = min(self.exact[under][remaining], self.limits[row])
+        known = min(max(self.exact[under][: remaining + 1]), self.limits[row])
         below = np.full(self.limits[row] + 1, INFEASIBLE)
         below[: known + 1] = self.values[under][remaining][: known + 1]
         return below
@@ -185,6 +189,19 @@ def _first_change(deepest: np.ndarray, before: np.ndarray) -> int:
     return len(same) if same.all() else int(same.argmin()) + 1
 
 
+@dataclass(slots=True)
+class _Stale:
+    """What has changed since a child's forests were grown.
+
+    first: smaller forests than this are as the newest level makes them; moved: elders smaller than
+    this have not changed since; worse: whether some subtrees have got worse.
+    """
+
+    first: int
+    moved: int = 1
+    worse: bool = True
+
+
 class _Roots:
     """Roots with one row of chances, and the forests under them, level after level."""
 
@@ -194,8 +211,9 @@ class _Roots:
         # a child's subtree need be no larger than those of elders at least as likely.
         self.shares = [int(np.sum(row[:k] >= row[k])) + 1 for k in range(len(self.row))]
         self.forests = Forests.bare(len(self.row), max_budget)
-        # By child: smaller forests are those of the newest level.
-        self.fresh = [2] * len(self.row)
+        # By child: what of the forests is not as the newest level makes them.
+        self.stale = [_Stale(2) for _ in self.row]
+        self.below = np.full(max_budget + 1, INFEASIBLE)
 
     def deepen(
         self, below: np.ndarray, first: int, before: np.ndarray
@@ -210,7 +228,10 @@ class _Roots:
         gains = np.multiply.outer(self.row, np.where(feasible, below, 0.0))
         gains[:, ~feasible] = INFEASIBLE
         largest = int(np.flatnonzero(feasible)[-1])
-        self.fresh = [min(fresh, first) for fresh in self.fresh]
+        worse = bool(np.any(below < self.below))
+        for stale in self.stale:
+            stale.first, stale.worse = min(stale.first, first), stale.worse or worse
+        self.below = below
         price = self._price(before)
         nets = (gains[:, 1 : largest + 1] - price * self.forests.counts[1 : largest + 1]).max(axis=1)
         tried = 1 + int(np.cumsum(nets).argmax())
@@ -226,10 +247,20 @@ class _Roots:
 
     def _grow(self, gains: np.ndarray, children: int, largest: int) -> None:
         """So many children, where they are not those of the newest level already."""
+        unchanged = self.forests.max_budget + 1
         for child in range(1, children + 1):
-            first, share = self.fresh[child - 1], self.shares[child - 1]
-            self.forests.grow(child, gains[child - 1], first=first, share=share, largest=largest)
-            self.fresh[child - 1] = self.forests.max_budget + 1
+            stale, share = self.stale[child - 1], self.shares[child - 1]
+            moved = self.forests.grow(
+                child,
+                gains[child - 1],
+                first=stale.first,
+                share=share,
+                largest=largest,
+                moved=None if stale.worse else stale.moved,
+            )
+            self.stale[child - 1] = _Stale(unchanged, unchanged, worse=False)
+            if child < len(self.stale):
+                self.stale[child].moved = min(self.stale[child].moved, moved)
 
     def _price(self, before: np.ndarray) -> float:
         """Less than what the last nodes of the largest tree are worth, or zero."""
