@@ -299,6 +299,8 @@ def _widths(choices: tuple[tuple[_Choices, ...], ...], max_depth: int) -> np.nda
 class _Takes:
     """What the children of some best trees take: pairs (sizes, shares), one for each child.
 
+    Children that are leaves in all trees are left out.
+
     first: smaller trees are those of one level less; sizes: the trees from `first` on in use.
     """
 
@@ -335,11 +337,11 @@ def _takes(choice: _Choices, first: int, sizes: np.ndarray) -> _Takes:
     branch = choice.branch[sizes]
     # With the most children first, those that have another child are always the first ones.
     order = np.argsort(-branch, kind="stable")[: np.count_nonzero(branch)]
-    sizes, branch = sizes[order], branch[order]
-    total, children = sizes.copy(), []
-    for child in range(int(branch.max(initial=0)), 0, -1):
-        active = np.searchsorted(-branch, -child, side="right")
-        shares = choice.last[child, total[:active]]
-        children.append((sizes[:active], shares))
-        total[:active] -= shares
+    sizes, total, children = sizes[order], sizes[order], []
+    active = np.cumsum(np.bincount(branch)[::-1])[::-1].tolist()
+    for child in range(len(active) - 1, 0, -1):
+        shares = choice.last[child, total[: active[child]]]
+        total[: active[child]] -= shares
+        if shares.max() > 1:
+            children.append((sizes[: active[child]], shares))
     return _Takes(first, sizes, children)

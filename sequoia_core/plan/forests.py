@@ -85,21 +85,32 @@ class Forests:
         if child == 1:
             self._first_child(gains, earliest)
             return earliest
-        old = self.values[child, : budget - earliest + 1].copy()
         most = min(largest, (budget - 1) // share)
         enough = self._guess(child, gains, most, budget + 1 - earliest)
-        sums = enough * (budget + 1 - earliest)
-        if moved is not None and self._changed_sums(moved, first - 1, share, most) < sums:
-            self._scan(child, gains, (moved + 1, budget + 1), share, most, moved=moved)
+        sums, values = enough * (budget + 1 - earliest), self.values[child, : budget + 1 - earliest]
+        if moved is None or sums < WORTH_SKIPPING:
+            self._search(child, gains, earliest, share, enough, most)
+            return earliest
+        old = values.copy()
+        if self._changed_sums(moved, least, share, most) < sums:
             start = max(least + child, least * share + 1)
+            self._scan(child, gains, (moved + 1, budget + 1), share, most, moved=moved)
             self._scan(child, gains, (start, budget + 1), share, most, least=least)
         else:
-            self._scan(child, gains, (earliest, budget + 1), share, enough)
-            if enough < most:
-                doubtful = self._unproven(child, gains, max(earliest, enough + 2), enough, most)
-                self._scan(child, gains, doubtful, share, most)
-        changed = self.values[child, : budget - earliest + 1] != old
-        return budget - len(old) + 1 + int(changed[::-1].argmax()) if changed.any() else budget + 1
+            self._search(child, gains, earliest, share, enough, most)
+        if values[-1] != old[-1]:
+            return earliest
+        changed = np.flatnonzero(values != old)
+        return budget - int(changed[-1]) if len(changed) else budget + 1
+
+    def _search(
+        self, child: int, gains: np.ndarray, first: int, share: int, enough: int, most: int
+    ) -> None:
+        """Try m <= enough and, for sizes where this is not proven to do, m <= most."""
+        self._scan(child, gains, (first, self.max_budget + 1), share, enough)
+        if enough < most:
+            doubtful = self._unproven(child, gains, max(first, enough + 2), enough, most)
+            self._scan(child, gains, doubtful, share, most)
 
     def _changed_sums(self, moved: int, least: int, share: int, most: int) -> int:
         """How many sums to try of elders from `moved` or gains from `least` nodes on, about."""
