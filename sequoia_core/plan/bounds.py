@@ -80,8 +80,9 @@ class SubtreeBounds:
         """p[k] dual_below(s / p[k]) for roots at these depths, [rows, ranks, prices]."""
         below = self.duals[np.minimum(rows + 1, len(self.rows) - 1), remaining - 1]
         chances, upper, weight = self.rows[rows], self._upper[rows], self._weight[rows]
-        root = np.arange(len(rows))[:, None, None]
-        chord = weight * below[root, upper] + (1 - weight) * below[root, upper + 1]
+        place = upper + (STEPS + 1) * np.arange(len(rows))[:, None, None]
+        left, right = below.take(place), below.take(place + 1)
+        chord = right + weight * (left - right)
         alone = chances[:, :, None] - PRICES[:-1]
         duals = np.where(self._dear[rows], alone, chances[:, :, None] * chord)
         return np.concatenate([duals, chances[:, :, None] * below[:, None, -1:]], axis=2)
