@@ -11,6 +11,8 @@ import numpy as np
 # Prices fall by a constant factor, so that s / p[k] lies equally far from its neighbours for all
 # s; a dual is convex, so chords between prices lie above it. The last price is zero.
 FACTOR, STEPS = 1.12, 144
+# Sizes bounded at a time: few enough that the work fits a core's own cache.
+BLOCK_SIZES = 64
 PRICES = np.append(FACTOR ** -np.arange(float(STEPS)), 0.0)
 
 
@@ -70,10 +72,13 @@ class SubtreeBounds:
         large = np.where(chances * PRICES[tangent] <= PRICES, smallest, duals)
         lost = np.maximum.accumulate(np.minimum(large - duals, 0), axis=0)
         most = 1 - PRICES + (np.cumsum(duals, axis=0) + lost).max(axis=0)
-        sizes = np.arange(known + 2, len(values))
-        bounds = (most + np.multiply.outer(sizes, PRICES)).min(axis=1)
-        doubtful = np.flatnonzero(values[known + 2 :] < bounds)
-        return int(sizes[doubtful[0]]) - 1 if len(doubtful) else len(values) - 1
+        for start in range(known + 2, len(values), BLOCK_SIZES):
+            found = values[start : start + BLOCK_SIZES]
+            sizes = np.arange(start, start + len(found))
+            doubtful = found < (most + np.multiply.outer(sizes, PRICES)).min(axis=1)
+            if doubtful.any():
+                return start + int(doubtful.argmax()) - 1
+        return len(values) - 1
 
     def _children(self, row: int, remaining: int) -> np.ndarray:
         """p[k] dual_below(s / p[k]) for a root at this depth, [ranks, prices]."""

@@ -233,7 +233,9 @@ class _Roots:
             stale.first, stale.worse = min(stale.first, first), stale.worse or worse
         self.below = below
         price = self._price(before)
-        nets = (gains[:, 1 : largest + 1] - price * self.forests.counts[1 : largest + 1]).max(axis=1)
+        nets = (gains[:, 1 : largest + 1] - price * self.forests.counts[1 : largest + 1]).max(
+            axis=1
+        )
         tried = 1 + int(np.cumsum(nets).argmax())
         self._grow(gains, tried, largest)
         values, branch = self.forests.best(first, tried)

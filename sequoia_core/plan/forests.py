@@ -136,7 +136,9 @@ class Forests:
     def _first_child(self, gains: np.ndarray, first: int) -> None:
         """An only child has all nodes but the root."""
         budget = self.max_budget
-        self.values[1, : budget - first + 1] = self.values[0, budget - 1] + gains[first - 1 : -1][::-1]
+        self.values[1, : budget - first + 1] = (
+            self.values[0, budget - 1] + gains[first - 1 : -1][::-1]
+        )
         self.last[1, first:] = self.counts[first - 1 : -1]
 
     def _scan(
@@ -171,7 +173,9 @@ class Forests:
             if width > 0:
                 rows = stop - start
                 sums = self.sums[: rows * width].reshape(rows, width)
-                elders = windows[budget - stop + 2 : budget - start + 2, least - 1 : least - 1 + width]
+                elders = windows[
+                    budget - stop + 2 : budget - start + 2, least - 1 : least - 1 + width
+                ]
                 np.add(elders, gains[least : least + width], out=sums)
                 pick = sums.argmax(axis=1)
                 best = self.sums[pick + self.counts[:rows] * width]
