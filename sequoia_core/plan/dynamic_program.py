@@ -12,7 +12,7 @@ import numpy as np
 
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.bounds import SubtreeBounds
-from sequoia_core.plan.forests import Forests
+from sequoia_core.plan.roots import Roots
 from sequoia_core.plan.table import INFEASIBLE, PlanTable
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -20,8 +20,6 @@ from sequoia_core.tree.token_tree import TokenTree
 SLACKS = (0.03, 0.15, 0.6)
 # Work goes with the square of the sizes: above this share of it, limits are not worth a failure.
 WORTH_LIMITING = 0.5
-# Children are tried if they pay at the price of the largest tree's last nodes made cheaper by this.
-CHEAPER = 0.8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +108,7 @@ class _Solver:
         bounds: SubtreeBounds | None = None,
     ) -> None:
         self.limits, self.max_depth, self.bounds = limits, max_depth, bounds
-        self.roots = [_Roots(row, limit) for row, limit in zip(rows, limits, strict=True)]
+        self.roots = [Roots(row, limit) for row, limit in zip(rows, limits, strict=True)]
         self.values = [[_leaf(limit)] for limit in limits]
         self.choices = [[_no_choice(limit)] for limit in limits]
         self.exact = [[limit] for limit in limits]
@@ -187,89 +185,6 @@ def _first_change(deepest: np.ndarray, before: np.ndarray) -> int:
     """
     same = deepest == before
     return len(same) if same.all() else int(same.argmin()) + 1
-
-
-@dataclass(slots=True)
-class _Stale:
-    """What has changed since a child's forests were grown.
-
-    first: smaller forests than this are as the newest level makes them; moved: elders smaller than
-    this have not changed since; worse: whether some subtrees have got worse.
-    """
-
-    first: int
-    moved: int = 1
-    worse: bool = True
-
-
-class _Roots:
-    """Roots with one row of chances, and the forests under them, level after level."""
-
-    def __init__(self, row: np.ndarray, max_budget: int) -> None:
-        self.row = row[: max(1, max_budget - 1)]
-        # Swapping two siblings' subtrees so that the likelier has the larger one never loses, so
-        # a child's subtree need be no larger than those of elders at least as likely.
-        self.shares = [int(np.sum(row[:k] >= row[k])) + 1 for k in range(len(self.row))]
-        self.forests = Forests.bare(len(self.row), max_budget)
-        # By child: what of the forests is not as the newest level makes them.
-        self.stale = [_Stale(2) for _ in self.row]
-        self.below = np.full(max_budget + 1, INFEASIBLE)
-
-    def deepen(
-        self, below: np.ndarray, first: int, before: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of sizes from `first` on, when `below` is one level down: best values, child counts.
-
-        before: the best values with one level less, by which the number of children that are of
-            use is guessed; more are tried unless it is proven right.
-        Also returns what the last child takes, [children tried + 1, N + 1].
-        """
-        feasible = below > INFEASIBLE
-        gains = np.multiply.outer(self.row, np.where(feasible, below, 0.0))
-        gains[:, ~feasible] = INFEASIBLE
-        largest = int(np.flatnonzero(feasible)[-1])
-        worse = bool(np.any(below < self.below))
-        for stale in self.stale:
-            stale.first, stale.worse = min(stale.first, first), stale.worse or worse
-        self.below = below
-        price = self._price(before)
-        nets = (gains[:, 1 : largest + 1] - price * self.forests.counts[1 : largest + 1]).max(
-            axis=1
-        )
-        tried = 1 + int(np.cumsum(nets).argmax())
-        self._grow(gains, tried, largest)
-        values, branch = self.forests.best(first, tried)
-        if tried < len(nets):
-            more = float(np.cumsum(nets[tried:]).max())
-            if np.any(values < self.forests.extended(tried, price, more)[first:]):
-                tried = len(nets)
-                self._grow(gains, tried, largest)
-                values, branch = self.forests.best(first, tried)
-        return values, branch, self.forests.last[: tried + 1].copy()
-
-    def _grow(self, gains: np.ndarray, children: int, largest: int) -> None:
-        """So many children, where they are not those of the newest level already."""
-        unchanged = self.forests.max_budget + 1
-        for child in range(1, children + 1):
-            stale, share = self.stale[child - 1], self.shares[child - 1]
-            moved = self.forests.grow(
-                child,
-                gains[child - 1],
-                first=stale.first,
-                share=share,
-                largest=largest,
-                moved=None if stale.worse else stale.moved,
-            )
-            self.stale[child - 1] = _Stale(unchanged, unchanged, worse=False)
-            if child < len(self.stale):
-                self.stale[child].moved = min(self.stale[child].moved, moved)
-
-    def _price(self, before: np.ndarray) -> float:
-        """Less than what the last nodes of the largest tree are worth, or zero."""
-        span = max(1, (len(before) - 1) // 8)
-        if before[-1 - span] == INFEASIBLE or before[-1] == INFEASIBLE:
-            return 0.0
-        return CHEAPER * float(before[-1] - before[-1 - span]) / span
 
 
 def _shares(row: tuple[_Choices, ...], total: int, remaining: int) -> list[tuple[int, int]]:
