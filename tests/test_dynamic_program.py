@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sequoia_core.errors import InputError
-from sequoia_core.plan import forests
+from sequoia_core.plan import forests, roots
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
 from sequoia_core.plan.best_first import BestFirstTable, best_first_table
 from sequoia_core.plan.bounds import PRICES, SubtreeBounds
@@ -232,6 +232,16 @@ def test_hostile_vectors_equal_the_plain_recurrence(name, by_depth, skipping, cu
     acceptance = hostile_vector(name, by_depth=by_depth)
     table = check_against_the_recurrence(acceptance, 90, 8, 9)
     check_sampled_trees(table, acceptance, count=60)
+
+
+@pytest.mark.parametrize("by_depth", [False, True])
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("price", [0.0, 1.5, 1000.0])
+def test_a_wrong_guess_of_the_children_that_pay_is_found_out(price, name, by_depth, monkeypatch):
+    """At a price far too high only one child seems to pay; at none, all of them."""
+    monkeypatch.setattr(roots, "CHEAPER", price)
+    acceptance = hostile_vector(name, by_depth=by_depth)
+    check_sampled_trees(check_against_the_recurrence(acceptance, 60, 7, 9), acceptance, count=20)
 
 
 @pytest.mark.parametrize("seed", range(60))
