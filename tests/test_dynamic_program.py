@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sequoia_core.errors import InputError
-from sequoia_core.plan import forests
+from sequoia_core.plan import forests, roots
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
 from sequoia_core.plan.best_first import BestFirstTable, best_first_table
 from sequoia_core.plan.bounds import PRICES, SubtreeBounds
@@ -224,16 +224,29 @@ def check_sampled_trees(table: PlanTable, acceptance: AcceptanceVector, *, count
 @pytest.mark.parametrize("by_depth", [False, True])
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("cutting", [0, forests.WORTH_CUTTING])
-def test_hostile_vectors_equal_the_plain_recurrence(name, by_depth, cutting, monkeypatch):
-    """With no least gain for a cut, even these small sizes have their ranges cut and proven."""
+@pytest.mark.parametrize("skipping", [0, forests.WORTH_SKIPPING])
+def test_hostile_vectors_equal_the_plain_recurrence(name, by_depth, skipping, cutting, monkeypatch):
+    """With no least gain, even these small sizes have ranges cut and unchanged sums skipped."""
+    monkeypatch.setattr(forests, "WORTH_SKIPPING", skipping)
     monkeypatch.setattr(forests, "WORTH_CUTTING", cutting)
     acceptance = hostile_vector(name, by_depth=by_depth)
     table = check_against_the_recurrence(acceptance, 90, 8, 9)
     check_sampled_trees(table, acceptance, count=60)
 
 
+@pytest.mark.parametrize("by_depth", [False, True])
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("price", [0.0, 1.5, 1000.0])
+def test_a_wrong_guess_of_the_children_that_pay_is_found_out(price, name, by_depth, monkeypatch):
+    """At a price far too high only one child seems to pay; at none, all of them."""
+    monkeypatch.setattr(roots, "CHEAPER", price)
+    acceptance = hostile_vector(name, by_depth=by_depth)
+    check_sampled_trees(check_against_the_recurrence(acceptance, 60, 7, 9), acceptance, count=20)
+
+
 @pytest.mark.parametrize("seed", range(60))
-def test_any_limits_equal_the_plain_recurrence(seed):
+def test_any_limits_equal_the_plain_recurrence(seed, monkeypatch):
+    monkeypatch.setattr(forests, "WORTH_SKIPPING", 0)
     generator = np.random.default_rng(seed)
     values = generator.random(generator.integers(1, 7, 2)) ** generator.integers(1, 9)
     values[generator.random(values.shape) < 0.2] = 0.0
@@ -245,7 +258,9 @@ def test_any_limits_equal_the_plain_recurrence(seed):
 
 
 @pytest.mark.parametrize("name", cases.cases())
-def test_the_timed_vectors_equal_the_plain_recurrence(name):
+@pytest.mark.parametrize("skipping", [0, forests.WORTH_SKIPPING])
+def test_the_timed_vectors_equal_the_plain_recurrence(name, skipping, monkeypatch):
+    monkeypatch.setattr(forests, "WORTH_SKIPPING", skipping)
     acceptance = cases.cases()[name]
     check_sampled_trees(check_against_the_recurrence(acceptance, 130, 6, 32), acceptance, count=60)
 
@@ -303,8 +318,9 @@ def test_no_tree_is_worth_more_than_its_bound(name):
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("limit", [2, 5, 12, 30])
-def test_what_limited_rows_call_exact_is_exact(name, limit):
+def test_what_limited_rows_call_exact_is_exact(name, limit, monkeypatch):
     """However small the limits: sizes that are called exact have the values of a full solution."""
+    monkeypatch.setattr(forests, "WORTH_SKIPPING", 0)
     rows = hostile_vector(name, by_depth=True).rows
     bounds = SubtreeBounds(rows, 7)
     limited = _Solver(rows, [60] + [limit] * 5, 7, bounds)

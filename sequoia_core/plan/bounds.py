@@ -11,6 +11,8 @@ import numpy as np
 # Prices fall by a constant factor, so that s / p[k] lies equally far from its neighbours for all
 # s; a dual is convex, so chords between prices lie above it. The last price is zero.
 FACTOR, STEPS = 1.12, 144
+# Sizes bounded at a time: few enough that the work fits a core's own cache.
+BLOCK_SIZES = 64
 PRICES = np.append(FACTOR ** -np.arange(float(STEPS)), 0.0)
 
 
@@ -32,9 +34,9 @@ class SubtreeBounds:
         self.duals = np.zeros((len(rows), max_depth + 1, STEPS + 1))
         self.duals[:, 0] = 1 - PRICES
         for remaining in range(1, max_depth + 1):
-            reached = np.arange(min(len(rows), max_depth - remaining + 1))
-            worth = np.cumsum(self._children(reached, remaining), axis=1).max(axis=1)
-            self.duals[reached, remaining] = 1 - PRICES + np.maximum(worth, 0)
+            for row in range(min(len(rows), max_depth - remaining + 1)):
+                worth = np.cumsum(self._children(row, remaining), axis=0).max(axis=0)
+                self.duals[row, remaining] = 1 - PRICES + np.maximum(worth, 0)
 
     def likely_sizes(self, max_budget: int, slack: float) -> list[int]:
         """For each row, how large subtrees there may get: a guess, `slack` shares above its mean.
@@ -61,8 +63,7 @@ class SubtreeBounds:
             nodes. Any other tree of n nodes is worth at most s n + the sum of its children's
             duals, one of which is replaced by the bound on subtrees of more than `known` nodes.
         """
-        reached = np.array([row])
-        duals = self._children(reached, remaining)[0]
+        duals = self._children(row, remaining)
         below = self.duals[min(row + 1, len(self.rows) - 1), remaining - 1]
         tangent = np.argmin(below + PRICES * (known + 1))
         chances = self.rows[row][:, None]
@@ -71,20 +72,24 @@ class SubtreeBounds:
         large = np.where(chances * PRICES[tangent] <= PRICES, smallest, duals)
         lost = np.maximum.accumulate(np.minimum(large - duals, 0), axis=0)
         most = 1 - PRICES + (np.cumsum(duals, axis=0) + lost).max(axis=0)
-        sizes = np.arange(known + 2, len(values))
-        bounds = (most + np.multiply.outer(sizes, PRICES)).min(axis=1)
-        doubtful = np.flatnonzero(values[known + 2 :] < bounds)
-        return int(sizes[doubtful[0]]) - 1 if len(doubtful) else len(values) - 1
+        for start in range(known + 2, len(values), BLOCK_SIZES):
+            found = values[start : start + BLOCK_SIZES]
+            sizes = np.arange(start, start + len(found))
+            doubtful = found < (most + np.multiply.outer(sizes, PRICES)).min(axis=1)
+            if doubtful.any():
+                return start + int(doubtful.argmax()) - 1
+        return len(values) - 1
 
-    def _children(self, rows: np.ndarray, remaining: int) -> np.ndarray:
-        """p[k] dual_below(s / p[k]) for roots at these depths, [rows, ranks, prices]."""
-        below = self.duals[np.minimum(rows + 1, len(self.rows) - 1), remaining - 1]
-        chances, upper, weight = self.rows[rows], self._upper[rows], self._weight[rows]
-        root = np.arange(len(rows))[:, None, None]
-        chord = weight * below[root, upper] + (1 - weight) * below[root, upper + 1]
-        alone = chances[:, :, None] - PRICES[:-1]
-        duals = np.where(self._dear[rows], alone, chances[:, :, None] * chord)
-        return np.concatenate([duals, chances[:, :, None] * below[:, None, -1:]], axis=2)
+    def _children(self, row: int, remaining: int) -> np.ndarray:
+        """p[k] dual_below(s / p[k]) for a root at this depth, [ranks, prices]."""
+        below = self.duals[min(row + 1, len(self.rows) - 1), remaining - 1]
+        chances, upper = self.rows[row][:, None], self._upper[row]
+        left, right = below.take(upper), below.take(upper + 1)
+        duals = np.empty((len(chances), STEPS + 1))
+        duals[:, :-1] = chances * (right + self._weight[row] * (left - right))
+        np.copyto(duals[:, :-1], chances - PRICES[:-1], where=self._dear[row])
+        duals[:, -1] = chances[:, 0] * below[-1]
+        return duals
 
     def _size(self, row: int, remaining: int, price: float) -> float:
         """Nodes of the best tree at a price per node: how fast the dual falls there."""

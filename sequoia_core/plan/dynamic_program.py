@@ -12,7 +12,7 @@ import numpy as np
 
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.bounds import SubtreeBounds
-from sequoia_core.plan.forests import Forests
+from sequoia_core.plan.roots import Roots
 from sequoia_core.plan.table import INFEASIBLE, PlanTable
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -108,7 +108,7 @@ class _Solver:
         bounds: SubtreeBounds | None = None,
     ) -> None:
         self.limits, self.max_depth, self.bounds = limits, max_depth, bounds
-        self.roots = [_Roots(row, limit) for row, limit in zip(rows, limits, strict=True)]
+        self.roots = [Roots(row, limit) for row, limit in zip(rows, limits, strict=True)]
         self.values = [[_leaf(limit)] for limit in limits]
         self.choices = [[_no_choice(limit)] for limit in limits]
         self.exact = [[limit] for limit in limits]
@@ -136,17 +136,21 @@ class _Solver:
         if first > limit:
             choice = replace(choice, first=first)
         else:
-            best, branch = best.copy(), choice.branch.copy()
-            best[first:], branch[first:] = self.roots[row].deepen(below, first)
-            choice = _Choices(branch, self.roots[row].forests.last.copy(), first)
+            before, best, branch = best, best.copy(), choice.branch.copy()
+            best[first:], branch[first:], last = self.roots[row].deepen(below, first, before)
+            choice = _Choices(branch, last, first)
         self.values[row].append(best)
         self.choices[row].append(choice)
         self.exact[row].append(self._exact(row, remaining))
 
     def _below(self, row: int, remaining: int) -> np.ndarray:
-        """What subtrees one level down are worth, as far as that is known; [limits[row] + 1]."""
+        """What subtrees one level down are worth, as far as that is known; [limits[row] + 1].
+
+        Sizes whose values were exact with fewer levels stay, though they may be too low now: they
+        do no harm, and forests are grown faster when no subtree gets worse.
+        """
         under = min(row + 1, len(self.limits) - 1)
-        known = min(self.exact[under][remaining], self.limits[row])
+        known = min(max(self.exact[under][: remaining + 1]), self.limits[row])
         below = np.full(self.limits[row] + 1, INFEASIBLE)
         below[: known + 1] = self.values[under][remaining][: known + 1]
         return below
@@ -183,27 +187,6 @@ def _first_change(deepest: np.ndarray, before: np.ndarray) -> int:
     return len(same) if same.all() else int(same.argmin()) + 1
 
 
-class _Roots:
-    """Roots with one row of chances, and the forests under them, level after level."""
-
-    def __init__(self, row: np.ndarray, max_budget: int) -> None:
-        self.row = row[: max(1, max_budget - 1)]
-        # Swapping two siblings' subtrees so that the likelier has the larger one never loses, so
-        # a child's subtree need be no larger than those of elders at least as likely.
-        self.shares = [int(np.sum(row[:k] >= row[k])) + 1 for k in range(len(self.row))]
-        self.forests = Forests.bare(len(self.row), max_budget)
-
-    def deepen(self, below: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
-        """Best values and child counts of sizes from `first` on, when `below` is one level down."""
-        feasible = below > INFEASIBLE
-        gains = np.multiply.outer(self.row, np.where(feasible, below, 0.0))
-        gains[:, ~feasible] = INFEASIBLE
-        largest = int(np.flatnonzero(feasible)[-1])
-        for child, (gain, share) in enumerate(zip(gains, self.shares, strict=True), start=1):
-            self.forests.grow(child, gain, first=first, share=share, largest=largest)
-        return self.forests.best(first)
-
-
 def _shares(row: tuple[_Choices, ...], total: int, remaining: int) -> list[tuple[int, int]]:
     """(nodes, levels left) of the children's subtrees, in draw order, of the best tree."""
     while total < row[remaining].first and remaining:
@@ -232,6 +215,8 @@ def _widths(choices: tuple[tuple[_Choices, ...], ...], max_depth: int) -> np.nda
 @dataclass(frozen=True, slots=True, eq=False)
 class _Takes:
     """What the children of some best trees take: pairs (sizes, shares), one for each child.
+
+    Children that are leaves in all trees are left out.
 
     first: smaller trees are those of one level less; sizes: the trees from `first` on in use.
     """
@@ -269,11 +254,11 @@ def _takes(choice: _Choices, first: int, sizes: np.ndarray) -> _Takes:
     branch = choice.branch[sizes]
     # With the most children first, those that have another child are always the first ones.
     order = np.argsort(-branch, kind="stable")[: np.count_nonzero(branch)]
-    sizes, branch = sizes[order], branch[order]
-    total, children = sizes.copy(), []
-    for child in range(int(branch.max(initial=0)), 0, -1):
-        active = np.searchsorted(-branch, -child, side="right")
-        shares = choice.last[child, total[:active]]
-        children.append((sizes[:active], shares))
-        total[:active] -= shares
+    sizes, total, children = sizes[order], sizes[order], []
+    active = np.cumsum(np.bincount(branch)[::-1])[::-1].tolist()
+    for child in range(len(active) - 1, 0, -1):
+        shares = choice.last[child, total[: active[child]]]
+        total[: active[child]] -= shares
+        if shares.max() > 1:
+            children.append((sizes[: active[child]], shares))
     return _Takes(first, sizes, children)

@@ -16,6 +16,8 @@ from sequoia_core.plan.table import INFEASIBLE
 BLOCK_SUMS, BLOCK_SIZES = 65536, 32
 # Sums that must be saved before a cut range is tried: what trying and proving it costs.
 WORTH_CUTTING = 100000
+# Sums that must be saved before those of unchanged elders and gains are skipped.
+WORTH_SKIPPING = 40000
 # Nodes over which slopes are taken, so that single steps do not mislead the guess.
 SPAN = 8
 
@@ -54,54 +56,136 @@ class Forests:
     def max_budget(self) -> int:
         return self.last.shape[1] - 1
 
-    def grow(self, child: int, gains: np.ndarray, *, first: int, share: int, largest: int) -> None:
+    def grow(
+        self,
+        child: int,
+        gains: np.ndarray,
+        *,
+        first: int,
+        share: int,
+        largest: int,
+        moved: int | None = None,
+    ) -> int:
         """Give the forests of size `first` and more their child number `child`, from 1 on.
 
         gains: float64 [N + 1], what the child adds by the size of its subtree, -inf if none has
             that size; none does beyond `largest`.
         share: the child takes at most (n - 1) / share of n nodes.
-        Smaller forests keep what they have; the elders must be grown already.
+        moved: if not None, forests grown before are improved: since then nothing has got worse,
+            elders smaller than this are as they were, and so are gains of less than first - 1.
+        Smaller forests keep what they have; the elders must be grown already. Returns the smallest
+        size whose value has changed.
         """
-        first = max(first, child + 1)
-        if first > self.max_budget:
-            return
-        most = min(largest, (self.max_budget - 1) // share)
-        enough = self._guess(child, gains, most, self.max_budget + 1 - first)
+        budget, earliest = self.max_budget, max(first, child + 1)
+        if moved is not None:
+            least = first - 1
+            earliest = max(earliest, min(moved + 1, max(least + child, least * share + 1)))
+        if earliest > budget:
+            return budget + 1
+        if child == 1:
+            self._first_child(gains, earliest)
+            return earliest
+        most = min(largest, (budget - 1) // share)
+        enough = self._guess(child, gains, most, budget + 1 - earliest)
+        sums, values = enough * (budget + 1 - earliest), self.values[child, : budget + 1 - earliest]
+        if moved is None or sums < WORTH_SKIPPING:
+            self._search(child, gains, earliest, share, enough, most)
+            return earliest
+        old = values.copy()
+        if self._changed_sums(moved, least, share, most) < sums:
+            start = max(least + child, least * share + 1)
+            self._scan(child, gains, (moved + 1, budget + 1), share, most, moved=moved)
+            self._scan(child, gains, (start, budget + 1), share, most, least=least)
+        else:
+            self._search(child, gains, earliest, share, enough, most)
+        if values[-1] != old[-1]:
+            return earliest
+        changed = np.flatnonzero(values != old)
+        return budget - int(changed[-1]) if len(changed) else budget + 1
+
+    def _search(
+        self, child: int, gains: np.ndarray, first: int, share: int, enough: int, most: int
+    ) -> None:
+        """Try m <= enough and, for sizes where this is not proven to do, m <= most."""
         self._scan(child, gains, (first, self.max_budget + 1), share, enough)
         if enough < most:
             doubtful = self._unproven(child, gains, max(first, enough + 2), enough, most)
             self._scan(child, gains, doubtful, share, most)
 
-    def best(self, first: int) -> tuple[np.ndarray, np.ndarray]:
-        """Over the child counts, for sizes from `first` on: what is best, and its child count."""
-        values = self.values[:, : self.max_budget - first + 1]
+    def _changed_sums(self, moved: int, least: int, share: int, most: int) -> int:
+        """How many sums to try of elders from `moved` or gains from `least` nodes on, about."""
+        widest = min(most, max(0, self.max_budget - moved))
+        elders = widest * (self.max_budget - moved) - widest**2 // 2
+        return WORTH_SKIPPING + elders + share * max(0, most - least) ** 2 // 2
+
+    def best(self, first: int, children: int) -> tuple[np.ndarray, np.ndarray]:
+        """With so many children or fewer, for sizes from `first` on: best values, child counts."""
+        values = self.values[: children + 1, : self.max_budget - first + 1]
         branch = values.argmax(axis=0)
         return values[branch, np.arange(values.shape[1])][::-1], branch[::-1]
 
+    def extended(self, children: int, price: float, more: float) -> np.ndarray:
+        """A bound on forests with still more children, float64 [N + 1].
+
+        more: the most that further children are worth if their nodes cost `price` each.
+        """
+        steps = price * self.counts
+        left = np.maximum.accumulate(self.values[children, self.max_budget :: -1] - steps)
+        return np.append(INFEASIBLE, left[:-1] + (steps[1:] + more))
+
+    def _first_child(self, gains: np.ndarray, first: int) -> None:
+        """An only child has all nodes but the root."""
+        budget = self.max_budget
+        self.values[1, : budget - first + 1] = (
+            self.values[0, budget - 1] + gains[first - 1 : -1][::-1]
+        )
+        self.last[1, first:] = self.counts[first - 1 : -1]
+
     def _scan(
-        self, child: int, gains: np.ndarray, sizes: tuple[int, int], share: int, most: int
+        self,
+        child: int,
+        gains: np.ndarray,
+        sizes: tuple[int, int],
+        share: int,
+        most: int,
+        *,
+        least: int = 1,
+        moved: int = 0,
     ) -> None:
         """Try all m <= min(most, (n - 1) / share) for the sizes from sizes[0] to before sizes[1].
 
-        Of equal sums the one with the smallest m is taken.
+        Of equal sums the one with the smallest m is taken. With other than the default values, only
+        m >= least with elders of at least `moved` nodes are tried, to improve what is there.
         """
         windows, budget = self.windows[child - 1], self.max_budget
+        rise = 4 * BLOCK_SIZES * (1 if moved else share)
+        improve = moved > 0 or least > 1
         start, end = sizes
         while start < end:
-            # A block scans what its largest size may take, so blocks of early children are short.
-            longest = min(end - start, 4 * BLOCK_SIZES * share)
-            widest = max(1, min(most, (start + longest - 2) // share))
+            # A block scans what its largest size may take, so while that rises blocks are short.
+            longest = end - start
+            if start <= most * share or start < most + moved:
+                longest = min(longest, rise)
+            latest = start + longest - 1
+            widest = max(1, min(most, (latest - 1) // share, latest - moved) - least + 1)
             stop = min(end, start + max(BLOCK_SIZES, min(longest, BLOCK_SUMS // widest)))
-            width = min(most, (stop - 2) // share)
+            width = min(most, (stop - 2) // share, stop - 1 - moved) - least + 1
             if width > 0:
                 rows = stop - start
                 sums = self.sums[: rows * width].reshape(rows, width)
-                elders = windows[budget - stop + 2 : budget - start + 2, :width]
-                np.add(elders, gains[1 : width + 1], out=sums)
+                elders = windows[
+                    budget - stop + 2 : budget - start + 2, least - 1 : least - 1 + width
+                ]
+                np.add(elders, gains[least : least + width], out=sums)
                 pick = sums.argmax(axis=1)
                 best = self.sums[pick + self.counts[:rows] * width]
-                self.values[child, budget - stop + 1 : budget - start + 1] = best
-                self.last[child, start:stop] = pick[::-1] + 1
+                values = self.values[child, budget - stop + 1 : budget - start + 1]
+                last = self.last[child, start:stop][::-1]
+                if improve:
+                    better = best > values
+                    values[better], last[better] = best[better], pick[better] + least
+                else:
+                    values[:], last[:] = best, pick + 1
             start = stop
 
     def _guess(self, child: int, gains: np.ndarray, most: int, sizes: int) -> int:
