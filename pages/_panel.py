@@ -5,9 +5,12 @@ import streamlit as st
 from pages._controls import Controls
 from pages._generate import RunView
 from pages._planned_tree import PlannedTree
+from pages._race import race, why_no_race
+from pages._run_acceptance import run_acceptance
 from pages._run_charts import tokens_per_step
+from pages._shown_run import loaded_note, shown_run
 from pages._state import server, touch
-from pages._steps import picked_step
+from pages._steps import picked_step, race_wanted
 from pages._text import LEGEND, run_html, time_split_html
 from pages._tree_view import counts_text, decoded, planned, step_table, tree_view
 from pages._what_if import what_if
@@ -39,29 +42,39 @@ def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
         _metrics(controls.plan, view)
     with progress:
         _job_line(job)
-    if view is not None:
+        loaded_note()
+    with picker.container(horizontal=True, vertical_alignment="bottom", key="shown"):
+        step, racing = _picked(view, live=was_active)
+    if not racing:
         with text:
-            st.html(run_html(view, None if was_active else st.session_state.get("step", 1) - 1))
-            st.html(LEGEND)
-    else:
-        text.caption(EMPTY)
-    with picker:
-        step = picked_step(view, live=was_active)
+            _text(view, live=was_active)
     with tree:
-        _tree(controls, view, step)
+        if racing:
+            race(view)
+        else:
+            _tree(controls, view, step)
     if view is not None and not was_active:
         with rest:
             _details(view, step)
+            run_acceptance(view)
             what_if(view, controls.plan)
 
 
-def shown_run() -> RunView | None:
-    """The newest run that has made a step: a run that failed before it hides nothing."""
-    record = st.session_state.get("record")
-    view = record.read() if record else None
-    if view is not None and view.steps:
-        st.session_state.last_run = view
-    return st.session_state.get("last_run")
+def _picked(view: RunView | None, *, live: bool) -> tuple[StepTrace | None, bool]:
+    """The step to draw, None for the planned tree, and whether the race takes the tree's place."""
+    racing = race_wanted(view, live=live)
+    if racing and (reason := why_no_race(view)):
+        st.caption(reason)
+        racing = False
+    return (None if racing else picked_step(view, live=live)), racing
+
+
+def _text(view: RunView | None, *, live: bool) -> None:
+    if view is None:
+        st.caption(EMPTY)
+        return
+    st.html(run_html(view, None if live else st.session_state.get("step", 1) - 1))
+    st.html(LEGEND)
 
 
 def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:

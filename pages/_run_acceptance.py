@@ -1,0 +1,166 @@
+"""Acceptance of a run against the calibrated vector, by rank and by depth."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from pages import _library as library
+from pages._charts import colours
+from pages._generate import RunView
+from pages._inputs import AUTO, vector_name
+from sequoia_core.decode.trace_acceptance import Rates, trace_acceptance
+from sequoia_core.errors import InputError, SequoiaError
+from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.methods import METHODS, PLAIN, rule_fits
+
+MOST_RANKS, MOST_DEPTHS = 12, 12
+
+
+def run_acceptance(view: RunView) -> None:
+    """Two charts with the run's standard errors, and how to read them."""
+    try:
+        found = trace_acceptance(view.steps)
+    except InputError:
+        return  # Nothing was drafted: there is no acceptance to speak of.
+    vector, words = _vector(view)
+    by_rank, by_depth = found.by_rank, found.by_depth
+    ranks = min(MOST_RANKS, len(by_rank.offered))
+    depths = min(MOST_DEPTHS, len(by_depth.offered))
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**Acceptance by rank**")
+        expected = None if vector is None else _padded(vector.at_depth(0), ranks)
+        if vector is not None and vector.rows.shape[0] > 1:
+            expected = None  # One rate a depth: there is no single rate by rank.
+        _chart("acceptance_by_rank", by_rank, ranks, expected, "drafted child", first=1)
+    with right:
+        st.markdown("**Acceptance of the first child by depth**")
+        expected = None if vector is None else _first_by_depth(vector, depths)
+        _chart("acceptance_by_depth", by_depth, depths, expected, "depth of its parent", first=0)
+    st.caption(f"{words} {_sample_words(view, int(found.nodes.sum()))}")
+
+
+def _vector(view: RunView) -> tuple[AcceptanceVector | None, str]:
+    """The vector to compare with, None where none holds, and a sentence about it."""
+    method, temperature = view.request.method, view.request.settings.temperature
+    rule = METHODS[method].rule if method != PLAIN else "sequoia"
+    name = vector_name(st.session_state.get("acceptance", AUTO), temperature, rule)
+    try:
+        vector = library.acceptance(name)
+    except SequoiaError as error:
+        return None, str(error)
+    if method != PLAIN and not rule_fits(method, vector):
+        return None, (
+            f"The acceptance `{name}` holds for the rule {vector.rule} and this run verified by "
+            f"{rule}, so they are not compared."
+        )
+    words = f"Hollow: `{name}`."
+    origin = view.origin
+    if origin and (origin.target, origin.draft) != (vector.target, vector.draft):
+        words = f"Hollow: `{name}`, which was not measured on this run's pair."
+    elif vector.temperature is not None and abs(vector.temperature - temperature) > 0.05:
+        words = f"Hollow: `{name}`, measured at temperature {vector.temperature:g}."
+    return vector, words
+
+
+def _sample_words(view: RunView, nodes: int) -> str:
+    words = (
+        f"Filled: this run, {nodes:,} nodes on its accepted paths, with one standard error. It is "
+        "one sample of one text: about a third of the rates should miss by more than that."
+    )
+    if view.request.method != PLAIN and METHODS[view.request.method].grown:
+        words += (
+            " Its trees grew where the draft was sure, so its rates need not be the vector's: a "
+            "child is offered where it is likely."
+        )
+    return words
+
+
+def _padded(rates: Sequence[float], count: int) -> list[float | None]:
+    known = [float(rate) for rate in rates[:count]]
+    return known + [None] * (count - len(known))
+
+
+def _first_by_depth(vector: AcceptanceVector, depths: int) -> list[float]:
+    """p[0] at each depth: measured by depth where the vector has that, its last row below."""
+    if vector.by_depth is None:
+        return [float(vector.at_depth(depth)[0]) for depth in range(depths)]
+    rows = vector.by_depth
+    return [float(rows[min(depth, len(rows) - 1)][0]) for depth in range(depths)]
+
+
+def _chart(
+    key: str,
+    found: Rates,
+    count: int,
+    expected: list[float | None] | None,
+    axis: str,
+    *,
+    first: int,
+) -> None:
+    palette = colours()
+    rates, errors = found.rates[:count].tolist(), found.standard_errors[:count].tolist()
+    shown = [index for index in range(count) if rates[index] == rates[index]]
+    bars = [
+        [{"coord": [index, _bounded(rates[index] - error)]}, {"coord": [index, _bounded(high)]}]
+        for index in shown
+        for error, high in [(errors[index], rates[index] + errors[index])]
+    ]
+    series: list[dict[str, Any]] = [
+        {
+            "name": "this run",
+            "type": "scatter",
+            "symbolSize": 8,
+            "itemStyle": {"color": palette["accepted"]},
+            "data": [[index, round(rates[index], 4)] for index in shown],
+            "markLine": {
+                "silent": True,
+                "symbol": "none",
+                "animation": False,
+                "label": {"show": False},
+                "lineStyle": {"color": palette["accepted"], "type": "solid", "width": 2},
+                "data": bars,
+            },
+        }
+    ]
+    if expected is not None:
+        series.append(
+            {
+                "name": "vector",
+                "type": "scatter",
+                "symbol": "emptyDiamond",
+                "symbolSize": 12,
+                "itemStyle": {"color": palette["text"]},
+                "data": [[i, round(p, 4)] for i, p in enumerate(expected) if p is not None],
+            }
+        )
+    st.echarts_chart(
+        {
+            "animation": False,
+            "grid": {"left": 34, "right": 10, "top": 26, "bottom": 40},
+            "legend": {"top": 0, "right": 0, "itemGap": 10, "textStyle": {"fontSize": 11}},
+            "tooltip": {"trigger": "axis", "valueFormatter": "%.3f"},
+            "xAxis": {
+                "type": "category",
+                "data": [str(index + first) for index in range(count)],
+                "name": axis,
+                "nameLocation": "middle",
+                "nameGap": 24,
+            },
+            "yAxis": {"type": "value", "min": 0, "max": 1},
+            "series": series,
+        },
+        key=key,
+        height=210,
+        alt=_alt(axis, rates, errors, first, shown),
+    )
+
+
+def _bounded(rate: float) -> float:
+    return round(min(max(rate, 0.0), 1.0), 4)
+
+
+def _alt(axis: str, rates: list[float], errors: list[float], first: int, shown: list[int]) -> str:
+    points = [f"{i + first}: {rates[i]:.2f} ± {errors[i]:.2f}" for i in shown]
+    return f"Share accepted in this run by {axis}: {', '.join(points)}"
