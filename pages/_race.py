@@ -77,9 +77,9 @@ def verdict(view: RunView) -> str:
     own, plain = view.tokens, len(view.plain.token_ids)
     ratio, mine, theirs = view.measured_speedup, view.seconds, view.plain.decode_seconds
     if own == plain:
-        return f"{ratio:.1f}×: {mine:.2f} s against {theirs:.2f} s for {own} tokens."
+        return f"{ratio:.2f}×: {mine:.2f} s against {theirs:.2f} s for {own} tokens."
     return (
-        f"{ratio:.1f}× per token: {own} tokens in {mine:.2f} s against {plain} in {theirs:.2f} s; "
+        f"{ratio:.2f}× per token: {own} tokens in {mine:.2f} s against {plain} in {theirs:.2f} s; "
         "the plain text ended elsewhere."
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages import _library as library
-from pages._charts import colours
+from pages._charts import GRID, colours
 from pages._generate import RunView
 from pages._inputs import AUTO, vector_name
 from sequoia_core.decode.trace_acceptance import Rates, trace_acceptance
@@ -15,6 +15,8 @@ from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.methods import METHODS, PLAIN, rule_fits
 
 MOST_RANKS, MOST_DEPTHS = 12, 12
+# Run and vector stand side by side, so that neither hides the other's error.
+SHIFT = 0.1
 
 
 def run_acceptance(view: RunView) -> None:
@@ -99,68 +101,92 @@ def _chart(
     *,
     first: int,
 ) -> None:
-    palette = colours()
-    rates, errors = found.rates[:count].tolist(), found.standard_errors[:count].tolist()
-    shown = [index for index in range(count) if rates[index] == rates[index]]
-    bars = [
-        [{"coord": [index, _bounded(rates[index] - error)]}, {"coord": [index, _bounded(high)]}]
-        for index in shown
-        for error, high in [(errors[index], rates[index] + errors[index])]
-    ]
-    series: list[dict[str, Any]] = [
-        {
-            "name": "this run",
-            "type": "scatter",
-            "symbolSize": 8,
-            "itemStyle": {"color": palette["accepted"]},
-            "data": [[index, round(rates[index], 4)] for index in shown],
-            "markLine": {
-                "silent": True,
-                "symbol": "none",
-                "animation": False,
-                "label": {"show": False},
-                "lineStyle": {"color": palette["accepted"], "type": "solid", "width": 2},
-                "data": bars,
-            },
-        }
-    ]
+    """Points of the run with their errors, and beside them the vector's. first: x of entry 0."""
+    points = _points(found, count, first)
+    series = [_run_series(points)]
     if expected is not None:
-        series.append(
-            {
-                "name": "vector",
-                "type": "scatter",
-                "symbol": "emptyDiamond",
-                "symbolSize": 12,
-                "itemStyle": {"color": palette["text"]},
-                "data": [[i, round(p, 4)] for i, p in enumerate(expected) if p is not None],
-            }
-        )
-    st.echarts_chart(
-        {
-            "animation": False,
-            "grid": {"left": 34, "right": 10, "top": 26, "bottom": 40},
-            "legend": {"top": 0, "right": 0, "itemGap": 10, "textStyle": {"fontSize": 11}},
-            "tooltip": {"trigger": "axis", "valueFormatter": "%.3f"},
-            "xAxis": {
-                "type": "category",
-                "data": [str(index + first) for index in range(count)],
-                "name": axis,
-                "nameLocation": "middle",
-                "nameGap": 24,
-            },
-            "yAxis": {"type": "value", "min": 0, "max": 1},
-            "series": series,
+        series.append(_vector_series(expected, first))
+    option = {
+        "animation": False,
+        "grid": GRID,
+        "legend": {
+            "top": 0,
+            "right": 0,
+            "itemWidth": 12,
+            "itemHeight": 10,
+            "textStyle": {"fontSize": 11},
         },
-        key=key,
-        height=210,
-        alt=_alt(axis, rates, errors, first, shown),
+        "tooltip": {"trigger": "item", "formatter": "{a}: {b}"},
+        "xAxis": {
+            "type": "value",
+            "min": first - 0.5,
+            "max": first + count - 0.5,
+            "interval": 1,
+            "axisLabel": {"showMinLabel": False, "showMaxLabel": False},
+            "splitLine": {"show": False},
+            "name": axis,
+            "nameLocation": "middle",
+            "nameGap": 26,
+        },
+        "yAxis": {"type": "value", "min": 0, "max": 1, "interval": 0.25},
+        "series": series,
+    }
+    named = ", ".join(f"{x}: {words}" for x, _, _, words in points)
+    st.echarts_chart(
+        option, key=key, height=210, alt=f"Share accepted in this run by {axis}. {named}"
     )
 
 
-def _bounded(rate: float) -> float:
-    return round(min(max(rate, 0.0), 1.0), 4)
+def _points(found: Rates, count: int, first: int) -> list[tuple[int, float, float, str]]:
+    """Place, rate, error and words of every entry that was offered at all."""
+    columns = found.rates[:count], found.standard_errors[:count], found.offered[:count]
+    return [
+        (first + index, rate, error, f"{rate:.3f} ± {error:.3f} of {offered}")
+        for index, (rate, error, offered) in enumerate(
+            zip(*(column.tolist() for column in columns), strict=True)
+        )
+        if offered
+    ]
 
 
-def _alt(axis: str, rates: list[float], errors: list[float], first: int, shown: list[int]) -> str:
-    points = [f"{i + first}: {rates[i]:.2f} ± {errors[i]:.2f}" for i in shown]
-    return f"Share accepted in this run by {axis}: {', '.join(points)}"
+def _run_series(points: list[tuple[int, float, float, str]]) -> dict[str, Any]:
+    colour = colours()["accepted"]
+    bars = [
+        [
+            {"coord": [x - SHIFT, round(max(rate - error, 0), 4)]},
+            {"coord": [x - SHIFT, round(min(rate + error, 1), 4)]},
+        ]
+        for x, rate, error, _ in points
+    ]
+    return {
+        "name": "this run",
+        "type": "scatter",
+        "symbolSize": 8,
+        "itemStyle": {"color": colour, "opacity": 1},
+        "data": [
+            {"name": words, "value": [x - SHIFT, round(rate, 4)]} for x, rate, _, words in points
+        ],
+        "markLine": {
+            "silent": True,
+            "symbol": "none",
+            "animation": False,
+            "label": {"show": False},
+            "lineStyle": {"color": colour, "type": "solid", "width": 2},
+            "data": bars,
+        },
+    }
+
+
+def _vector_series(expected: list[float | None], first: int) -> dict[str, Any]:
+    return {
+        "name": "vector",
+        "type": "scatter",
+        "symbol": "emptyDiamond",
+        "symbolSize": 9,
+        "itemStyle": {"color": colours()["text"], "opacity": 1},
+        "data": [
+            {"name": f"{rate:.3f}", "value": [first + index + SHIFT, round(rate, 4)]}
+            for index, rate in enumerate(expected)
+            if rate is not None
+        ],
+    }

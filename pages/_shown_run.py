@@ -30,10 +30,10 @@ def loaded_note() -> None:
     view = shown_run()
     if view is None or not view.source:
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.caption(_loaded_words(view), width="stretch")
-        if "own_run" in st.session_state:
-            st.button("Back to my run", key="own_run_again", on_click=_back, type="tertiary")
+    words, back = st.columns([5, 1], vertical_alignment="center")
+    words.caption(_loaded_words(view))
+    if "own_run" in st.session_state:
+        back.button("Back to my run", key="own_run_again", on_click=_back, width="stretch")
 
 
 def _back() -> None:

@@ -22,22 +22,21 @@ def race_wanted(view: RunView | None, *, live: bool) -> bool:
 
 
 def picked_step(view: RunView | None, *, live: bool) -> StepTrace | None:
-    """The step to draw; None for the planned tree."""
+    """The step to draw, None for the planned tree; its controls join the row they are drawn in."""
     if view is None:
         return None
     st.session_state.setdefault("view", RUN)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        shown = st.segmented_control(
-            "Tree shown", [PLANNED, RUN], required=True, key="view", label_visibility="collapsed"
-        )
-        if shown == PLANNED:
-            return None
-        if live or len(view.steps) == 1:
-            return view.steps[-1]
-        with st.container(
-            horizontal=True, vertical_alignment="bottom", gap="small", wrap=False, key="steps"
-        ):
-            return view.steps[_step_picker(len(view.steps))]
+    shown = st.segmented_control(
+        "Tree shown", [PLANNED, RUN], required=True, key="view", label_visibility="collapsed"
+    )
+    if shown == PLANNED:
+        return None
+    if live or len(view.steps) == 1:
+        return view.steps[-1]
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="small", wrap=False, key="steps"
+    ):
+        return view.steps[_step_picker(len(view.steps))]
 
 
 def _step_picker(count: int) -> int:

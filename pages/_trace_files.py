@@ -31,7 +31,9 @@ def trace_files(*, busy: bool) -> None:
         width="stretch",
         help="Every step of the run on show with its tree, verdicts and times, as JSON.",
     )
-    with load.popover("Load trace", width="stretch", disabled=busy, key="load_trace"):
+    with load.popover(
+        "Load trace", width="stretch", disabled=busy, key="load_trace", on_change="rerun"
+    ):
         st.file_uploader(
             "A file from Save trace, or of `generate --trace`",
             type="json",
@@ -52,6 +54,7 @@ def _take_upload() -> None:
         return
     try:
         show_loaded(loaded(upload.getvalue(), upload.name))
+        st.session_state.load_trace = False  # Closed, so that it hides nothing of the run.
     except SequoiaError as error:
         st.session_state.trace_mistake = str(error)
 

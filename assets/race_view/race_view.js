@@ -126,8 +126,8 @@ function drawLane(lane, time) {
   const finished = lane.shown === lane.steps.length;
   const tokens = lane.written[lane.shown], seconds = finished ? lane.ends.at(-1) : time;
   const rate = tokens ? tokens / lane.ends[lane.shown - 1] : 0;
-  lane.figures.textContent = `${finished ? "✓ " : ""}${seconds.toFixed(2)} s · ${tokens} tokens · `
-    + `${rate.toFixed(1)} tokens/s`;
+  lane.figures.textContent = `${finished ? "✓ " : ""}${seconds.toFixed(2)} s · `
+    + `${tokens} ${tokens === 1 ? "token" : "tokens"} · ${rate.toFixed(1)} tokens/s`;
   lane.root.dataset.finished = finished;
   lane.bar.style.width = `${(100 * tokens) / lane.written.at(-1)}%`;
   lane.text.scrollTop = lane.text.scrollHeight;
