@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages import _library as library
-from pages._charts import GRID, colours
+from pages._charts import GRID, colours, ground
 from pages._generate import RunView
 from pages._inputs import AUTO, vector_name
 from sequoia_core.decode.trace_acceptance import Rates, trace_acceptance
@@ -117,17 +117,17 @@ def _chart(
             "textStyle": {"fontSize": 11},
         },
         "tooltip": {"trigger": "item", "formatter": "{a}: {b}"},
-        "xAxis": {
-            "type": "value",
-            "min": first - 0.5,
-            "max": first + count - 0.5,
-            "interval": 1,
-            "axisLabel": {"showMinLabel": False, "showMaxLabel": False},
-            "splitLine": {"show": False},
-            "name": axis,
-            "nameLocation": "middle",
-            "nameGap": 26,
-        },
+        # Names stand on the first axis; points on the second, where they can stand side by side.
+        "xAxis": [
+            {
+                "type": "category",
+                "data": [str(first + index) for index in range(count)],
+                "name": axis,
+                "nameLocation": "middle",
+                "nameGap": 26,
+            },
+            {"type": "value", "min": first - 0.5, "max": first + count - 0.5, "show": False},
+        ],
         "yAxis": {"type": "value", "min": 0, "max": 1, "interval": 0.25},
         "series": series,
     }
@@ -161,6 +161,7 @@ def _run_series(points: list[tuple[int, float, float, str]]) -> dict[str, Any]:
     return {
         "name": "this run",
         "type": "scatter",
+        "xAxisIndex": 1,
         "symbolSize": 8,
         "itemStyle": {"color": colour, "opacity": 1},
         "data": [
@@ -181,9 +182,15 @@ def _vector_series(expected: list[float | None], first: int) -> dict[str, Any]:
     return {
         "name": "vector",
         "type": "scatter",
-        "symbol": "emptyDiamond",
-        "symbolSize": 9,
-        "itemStyle": {"color": colours()["text"], "opacity": 1},
+        "xAxisIndex": 1,
+        "symbol": "diamond",
+        "symbolSize": 10,
+        "itemStyle": {
+            "color": ground(),
+            "borderColor": colours()["text"],
+            "borderWidth": 1.5,
+            "opacity": 1,
+        },
         "data": [
             {"name": f"{rate:.3f}", "value": [first + index + SHIFT, round(rate, 4)]}
             for index, rate in enumerate(expected)

@@ -30,7 +30,7 @@ def loaded_note() -> None:
     view = shown_run()
     if view is None or not view.source:
         return
-    words, back = st.columns([5, 1], vertical_alignment="center")
+    words, back = st.columns([3.4, 1], vertical_alignment="center")
     words.caption(_loaded_words(view))
     if "own_run" in st.session_state:
         back.button("Back to my run", key="own_run_again", on_click=_back, width="stretch")
