@@ -57,18 +57,18 @@ def _vector(view: RunView) -> tuple[AcceptanceVector | None, str]:
             f"The acceptance `{name}` holds for the rule {vector.rule} and this run verified by "
             f"{rule}, so they are not compared."
         )
-    words = f"Hollow: `{name}`."
+    words = f"Diamonds: `{name}`."
     origin = view.origin
     if origin and (origin.target, origin.draft) != (vector.target, vector.draft):
-        words = f"Hollow: `{name}`, which was not measured on this run's pair."
+        words = f"Diamonds: `{name}`, which was not measured on this run's pair."
     elif vector.temperature is not None and abs(vector.temperature - temperature) > 0.05:
-        words = f"Hollow: `{name}`, measured at temperature {vector.temperature:g}."
+        words = f"Diamonds: `{name}`, measured at temperature {vector.temperature:g}."
     return vector, words
 
 
 def _sample_words(view: RunView, nodes: int) -> str:
     words = (
-        f"Filled: this run, {nodes:,} nodes on its accepted paths, with one standard error. It is "
+        f"Points: this run, {nodes:,} nodes on its accepted paths, with one standard error. It is "
         "one sample of one text: about a third of the rates should miss by more than that."
     )
     if view.request.method != PLAIN and METHODS[view.request.method].grown:
@@ -128,7 +128,13 @@ def _chart(
             },
             {"type": "value", "min": first - 0.5, "max": first + count - 0.5, "show": False},
         ],
-        "yAxis": {"type": "value", "min": 0, "max": 1, "interval": 0.25},
+        "yAxis": {
+            "type": "value",
+            "min": 0,
+            "max": 1,
+            "interval": 0.25,
+            "axisLine": {"show": False},
+        },
         "series": series,
     }
     named = ", ".join(f"{x}: {words}" for x, _, _, words in points)

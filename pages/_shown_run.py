@@ -18,7 +18,7 @@ def shown_run() -> RunView | None:
 
 
 def show_loaded(view: RunView) -> None:
-    """Put a loaded run in front; the session's own stays at hand until the next Generate."""
+    """Put a loaded run in front; the session's own stays at hand."""
     before = shown_run()
     if before is not None and not before.source:
         st.session_state.own_run = before
@@ -30,10 +30,12 @@ def loaded_note() -> None:
     view = shown_run()
     if view is None or not view.source:
         return
+    if "own_run" not in st.session_state:
+        st.caption(_loaded_words(view))
+        return
     words, back = st.columns([3.4, 1], vertical_alignment="center")
     words.caption(_loaded_words(view))
-    if "own_run" in st.session_state:
-        back.button("Back to my run", key="own_run_again", on_click=_back, width="stretch")
+    back.button("Back to my run", key="own_run_again", on_click=_back, width="stretch")
 
 
 def _back() -> None:

@@ -30,7 +30,7 @@ def test_every_node_on_the_walk_counts_once_for_each_child_it_had():
     assert found.counts.tolist() == [[1, 2, 0], [1, 1, 0], [1, 0, 0]]
     assert found.by_rank.rates.tolist() == [3 / 8, 3 / 5, 0]
     assert found.by_depth.rates.tolist() == [1 / 4, 1 / 3, 1]
-    assert found.any_by_depth.rates.tolist() == [3 / 4, 2 / 3, 1]
+    assert found.nodes.tolist() == [4, 3, 1]
 
 
 def test_errors_are_binomial_and_never_nought():
@@ -65,7 +65,6 @@ def test_a_long_run_finds_the_acceptance_that_calibration_computes():
     for rates, expected in (
         (found.by_rank, exact),
         (found.by_depth, np.full(3, exact[0])),
-        (found.any_by_depth, np.full(3, exact.sum())),
     ):
         assert len(rates.rates) == len(expected)
         assert np.all(np.abs(rates.rates - expected) < 4.5 * rates.standard_errors)

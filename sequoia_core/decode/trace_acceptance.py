@@ -59,18 +59,14 @@ class TraceAcceptance:
         """The first child, by the depth of its parent."""
         return Rates(self.counts[:, 0], self.offers[:, 0])
 
-    @property
-    def any_by_depth(self) -> Rates:
-        """Whichever child, by the depth of the parent: how often the walk goes on from there."""
-        return Rates(self.counts.sum(1), self.nodes)
-
 
 def trace_acceptance(steps: Sequence[StepTrace]) -> TraceAcceptance:
     """Count over every node on the walk of every step: root and accepted nodes with children.
 
     Rank k's share of the nodes that had a k-th child is an estimate of the acceptance vector's
     p[k] (Sequoia, arXiv 2402.12374v3, section 3), wherever a tree's shape does not depend on its
-    tokens. steps: traced ones. Raises InputError where no node had a child, as in plain decoding.
+    tokens. A step that the token limit cut short counts in full, as it was walked. steps: traced
+    ones. Raises InputError where no node had a child, as in plain decoding.
     """
     seen = [_walked(step) for step in steps]
     width = max((counts.max(initial=0) for counts, _ in seen), default=0)
