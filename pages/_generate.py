@@ -61,10 +61,11 @@ class RunView:
     @property
     def measured_speedup(self) -> float | None:
         """Seconds per token of the plain run over those of this run; None until both are done."""
-        if not (self.summary and self.plain and self.plain.token_ids and self.tokens):
+        own, plain = self.summary, self.plain
+        if not (own and plain and plain.token_ids and own.token_ids and own.decode_seconds):
             return None
-        plain = self.plain.decode_seconds / len(self.plain.token_ids)
-        return plain / (self.summary.decode_seconds / len(self.summary.token_ids))
+        plain_seconds = plain.decode_seconds / len(plain.token_ids)
+        return plain_seconds / (own.decode_seconds / len(own.token_ids))
 
 
 @dataclass(slots=True)

@@ -38,6 +38,8 @@ def why_no_race(view: RunView) -> str:
         return "This run is plain decoding itself, so it has nobody to race against."
     if view.plain is None or not view.plain.token_ids:
         return "No plain run was measured beside this run, so there is no race to show."
+    if not view.measured_speedup:
+        return "The times of these runs are all zero, so there is no race to show."
     return ""
 
 

@@ -9,7 +9,7 @@ from pages import _library as library
 from pages._charts import GRID, colours, ground
 from pages._generate import RunView
 from pages._inputs import AUTO, vector_name
-from sequoia_core.decode.trace_acceptance import Rates, trace_acceptance
+from sequoia_core.decode.trace_acceptance import Rates, TraceAcceptance, trace_acceptance
 from sequoia_core.errors import InputError, SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.methods import METHODS, PLAIN, rule_fits
@@ -21,10 +21,9 @@ SHIFT = 0.1
 
 def run_acceptance(view: RunView) -> None:
     """Two charts with the run's standard errors, and how to read them."""
-    try:
-        found = trace_acceptance(view.steps)
-    except InputError:
-        return  # Nothing was drafted: there is no acceptance to speak of.
+    found = _counted(view)
+    if found is None:
+        return
     vector, words = _vector(view)
     by_rank, by_depth = found.by_rank, found.by_depth
     ranks = min(MOST_RANKS, len(by_rank.offered))
@@ -41,6 +40,18 @@ def run_acceptance(view: RunView) -> None:
         expected = None if vector is None else _first_by_depth(vector, depths)
         _chart("acceptance_by_depth", by_depth, depths, expected, "depth of its parent", first=0)
     st.caption(f"{words} {_sample_words(view, int(found.nodes.sum()))}")
+
+
+def _counted(view: RunView) -> TraceAcceptance | None:
+    """The run's acceptance, None where nothing was drafted; counted once, not at every rerun."""
+    kept = st.session_state.get("counted")
+    if kept is None or kept[0] is not view.steps:
+        try:
+            kept = view.steps, trace_acceptance(view.steps)
+        except InputError:
+            kept = view.steps, None
+        st.session_state.counted = kept
+    return kept[1]
 
 
 def _vector(view: RunView) -> tuple[AcceptanceVector | None, str]:

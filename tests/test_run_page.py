@@ -9,7 +9,7 @@ from traces import PARENTS, recorded_run, traced_step
 from pages._race import race_data, verdict, why_no_race
 from pages._run_acceptance import _points
 from pages._trace_files import loaded, recorded
-from sequoia_core.decode.trace import PlainRun
+from sequoia_core.decode.trace import PlainRun, Seconds
 from sequoia_core.decode.trace_acceptance import trace_acceptance
 from sequoia_core.decode.trace_file import trace_text
 from sequoia_core.errors import FileFormatError
@@ -39,6 +39,14 @@ def test_a_loaded_run_knows_its_figures_without_models():
 def test_a_method_that_this_version_does_not_know_is_refused_by_name():
     with pytest.raises(FileFormatError, match=r"bad.json: method must be one of .*got 'oracle'"):
         loaded(trace_text(recorded_run(method="oracle")).encode(), "bad.json")
+
+
+def test_a_run_that_took_no_time_has_no_speedup():
+    run = recorded_run()
+    none = Seconds(0.0, 0.0, 0.0, 0.0)
+    steps = tuple(replace(step, seconds=none) for step in run.steps)
+    view = view_of(replace(run, steps=steps, summary=replace(run.summary, decode_seconds=0.0)))
+    assert view.measured_speedup is None
 
 
 def test_a_file_name_brings_no_markup_onto_the_page():
@@ -77,6 +85,8 @@ def test_another_run_is_another_race_and_the_same_run_is_not():
 def test_a_run_without_a_rival_says_why_there_is_no_race():
     assert why_no_race(view_of()) == ""
     assert "No plain run was measured" in why_no_race(view_of(recorded_run(plain=None)))
+    timeless = recorded_run(plain=replace(recorded_run().plain, seconds=[0.0] * 4))
+    assert "all zero" in why_no_race(view_of(timeless))
     plain = recorded_run(
         method="autoregressive",
         tree=None,

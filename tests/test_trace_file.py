@@ -164,3 +164,31 @@ def test_traces_are_read_and_written_without_torch(repository):
 
 def test_the_hand_made_tree_is_the_one_of_its_steps():
     assert all(step.nodes.parent == PARENTS for step in recorded_run().steps)
+
+
+ODD = [None, True, -1, 0, 10**30, 1e300, float("nan"), "x", "\ud800", [], {}, [None], {"a": 1}]
+
+
+def _places(value, path=()):
+    """The way to every value inside, containers included."""
+    yield path
+    inside = value.items() if isinstance(value, dict) else ()
+    for key, inner in enumerate(value) if isinstance(value, list) else inside:
+        yield from _places(inner, (*path, key))
+
+
+def test_no_odd_value_anywhere_is_more_than_one_sentence(content):
+    """Whatever stands in the place of any value, reading takes it or names it: it never breaks,
+    and what it takes can be written again."""
+    text = json.dumps(content)
+    for path in list(_places(content))[1:]:
+        for odd in ODD:
+            changed = inside = json.loads(text)
+            for key in path[:-1]:
+                inside = inside[key]
+            inside[path[-1]] = odd
+            try:
+                trace_text(loaded(changed)).encode()
+            except FileFormatError as error:
+                assert "\n" not in str(error)
+                assert len(str(error)) < 400

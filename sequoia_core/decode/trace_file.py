@@ -31,7 +31,6 @@ from sequoia_core.files import (
     check_list,
     check_number,
     check_tag,
-    check_text,
     parse_json,
     read_json,
     tagged,
@@ -43,6 +42,7 @@ KIND = "trace"
 MAX_BYTES = 32_000_000
 MAX_SECONDS = 1e7
 MAX_VERSIONS = 20
+MAX_NAME = 2000
 RULES = ("sequoia", "specinfer", "topk")
 
 
@@ -119,7 +119,7 @@ def _run(content: dict[str, Any]) -> RecordedRun:
     check_steps(steps, prompt_ids, budget, depth)
     written = [token for step in steps for token in step.committed]
     return RecordedRun(
-        method=check_text(member(content, "method", str), "method"),
+        method=plain_text(member(content, "method", str), "method", MAX_NAME),
         rule=_rule(content),
         tree=tree,
         budget=budget,
@@ -190,7 +190,7 @@ def _summary(content: dict[str, Any], steps, written: list[int]) -> RunSummary:
             f"got {decode:.6g}."
         )
     text = plain_text(member(content, "text", str), "text", MAX_TEXT)
-    stopped = check_text(content.get("stopped", ""), "stopped")
+    stopped = plain_text(content.get("stopped", ""), "stopped", MAX_NAME)
     return RunSummary(text, written, len(steps), prefill, decode, stopped)
 
 
@@ -200,11 +200,11 @@ def _origin(content: dict[str, Any]) -> Origin:
     if not isinstance(versions, dict) or len(versions) > MAX_VERSIONS:
         raise InputError(f"versions must be an object of at most {MAX_VERSIONS} entries.")
     for name, version in versions.items():
-        check_text(version, f"versions.{check_text(name, 'versions')[:40]}")
+        plain_text(version, f"versions.{plain_text(name, 'versions', MAX_NAME)[:40]}", MAX_NAME)
     return Origin(
-        check_text(member(content, "target", str), "target"),
-        check_text(member(content, "draft", str), "draft"),
-        *(check_text(content.get(name, ""), name) for name in names),
+        plain_text(member(content, "target", str), "target", MAX_NAME),
+        plain_text(member(content, "draft", str), "draft", MAX_NAME),
+        *(plain_text(content.get(name, ""), name, MAX_NAME) for name in names),
         versions,
     )
 

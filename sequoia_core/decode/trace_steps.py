@@ -161,9 +161,11 @@ def numbers(content: Any, name: str, count: int, *, high: float) -> list[float]:
 
 
 def plain_text(value: Any, name: str, limit: int) -> str:
-    """A text of at most `limit` characters."""
+    """A text of at most `limit` characters, all of which can be written as UTF-8."""
     if not isinstance(value, str) or len(value) > limit:
         raise InputError(f"{name} must be a text of at most {limit:,} characters.")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise InputError(f"{name} must be text in UTF-8, and it holds half a character.")
     return value
 
 
