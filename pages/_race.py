@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from pages._generate import RunView
-from pages._text import origins
+from pages._text import LEGEND, origins
 from sequoia_core.plan.methods import PLAIN
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "race_view"
@@ -23,6 +23,7 @@ _mount = st.components.v2.component(
 def race(view: RunView) -> None:
     """The two runs side by side; where the visitor is in them outlives reruns of the page."""
     _mount(data=race_data(view), key="race_view")
+    st.html(LEGEND)
     st.caption(
         "Every token appears when it was written in the two runs that were measured, one after the "
         "other on this machine. Both clocks start once the prompt has been read."

@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages._generate import Record, RunView
 from pages._sliders import RUN
+from pages._text import literal
 
 
 def shown_run() -> RunView | None:
@@ -50,8 +51,8 @@ def _show(view: RunView) -> None:
 def _loaded_words(view: RunView) -> str:
     origin = view.origin
     where = [part for part in (origin.dtype, origin.machine) if part]
-    words = f"Loaded from `{view.source}`: {origin.target} with {origin.draft}"
-    words += f", {', '.join(where)}" if where else ""
+    words = f"Loaded from `{view.source}`: {literal(origin.target)} with {literal(origin.draft)}"
+    words += f", {literal(', '.join(where))}" if where else ""
     words += f", {_date(origin.created)}." if origin.created else ", no date in the file."
     if not view.request.prompt:
         words += f" Its prompt is kept as {len(view.prompt_ids)} tokens, without the text."
@@ -62,4 +63,4 @@ def _date(created: str) -> str:
     try:
         return f"{datetime.fromisoformat(created):%d %B %Y, %H:%M %Z}".strip()
     except ValueError:
-        return created
+        return literal(created)

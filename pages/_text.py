@@ -1,5 +1,6 @@
 """Generated text with the origin of every token marked by colour and by underline."""
 
+import re
 from html import escape
 
 from pages._generate import RunView
@@ -33,6 +34,11 @@ def _step_html(view: RunView, index: int, *, outlined: bool) -> str:
     ]
     mark = ' class="now"' if outlined else ""
     return f'<span{mark} title="Step {index + 1}">{"".join(spans)}</span>'
+
+
+def literal(text: str) -> str:
+    """Text of a file for a place that takes Markdown: shown as it stands, so no link, no image."""
+    return re.sub(r"([\\`*_\[\]<>$~])", r"\\\1", text)
 
 
 def time_split_html(view: RunView) -> str:

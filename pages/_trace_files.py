@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages._generate import Request, RunView
 from pages._shown_run import show_loaded, shown_run
+from pages._text import literal
 from sequoia_core.decode.recorded import Predicted, Ranks, RecordedRun
 from sequoia_core.decode.trace_file import MAX_BYTES, parse_trace, trace_text
 from sequoia_core.errors import FileFormatError, SequoiaError
@@ -43,7 +44,7 @@ def trace_files(*, busy: bool) -> None:
         )
         st.caption("It is shown in place of your run, which stays at hand. No model is needed.")
         if mistake := st.session_state.get("trace_mistake"):
-            st.error(mistake)
+            st.error(literal(mistake))
 
 
 def _take_upload() -> None:

@@ -8,6 +8,8 @@ from traces import PARENTS, recorded_run, traced_step
 
 from pages._race import race_data, verdict, why_no_race
 from pages._run_acceptance import _points
+from pages._shown_run import _loaded_words
+from pages._text import literal
 from pages._trace_files import loaded, recorded
 from sequoia_core.decode.trace import PlainRun, Seconds
 from sequoia_core.decode.trace_acceptance import trace_acceptance
@@ -52,6 +54,15 @@ def test_a_run_that_took_no_time_has_no_speedup():
 def test_a_file_name_brings_no_markup_onto_the_page():
     name = "../<b>`x`</b>[a](b).json"
     assert loaded(trace_text(recorded_run()).encode(), name).source == "ba(b).json"
+
+
+def test_no_text_of_a_file_becomes_a_link_or_an_image():
+    image = "![x](//y.z/$a$)"
+    assert literal(image) == r"!\[x\](//y.z/\$a\$)"
+    origin = replace(recorded_run().origin, target=image, created=image)
+    words = _loaded_words(view_of(recorded_run(origin=origin)))
+    assert words.count(literal(image)) == 2
+    assert image not in words
 
 
 # The race
