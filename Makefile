@@ -11,12 +11,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help run test lint format bench gpu-check paper clean python env test-env
+.PHONY: help run test lint format bench bench-plan gpu-check paper clean python env test-env
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@echo "Sequoia Explorer. What is missing is installed into $(VENV) first."
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 run: env  ## serve the dashboard on 127.0.0.1:8501 (other port: make run PORT=8502)
 	@$(BIN)/python tools/serve.py --port "$(PORT)"
@@ -34,6 +34,9 @@ format: test-env  ## mend style and formatting
 
 bench: env  ## measure every method side by side (other settings: make bench ARGS="--temperature 0.6")
 	@$(BIN)/python -m sequoia_core bench $(ARGS)
+
+bench-plan: env  ## time the planner and compare it with a plain transcription of its recurrence
+	@$(BIN)/python -m tools.planner $(ARGS)
 
 gpu-check: ## on a GPU machine with its own torch: correctness, bench, hardware profile
 	@"$(PYTHON)" tools/gpu_check.py $(ARGS)

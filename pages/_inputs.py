@@ -10,6 +10,8 @@ from pages._sliders import LINK
 from pages._state import server
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.optimizer import MAX_BUDGET
 from sequoia_core.plan.presets import bundled_acceptance
 
 AUTO = "auto"
@@ -88,3 +90,8 @@ def vector_words(
 def same_pair(vector: AcceptanceVector, pair) -> bool:
     """Whether the vector was measured on the loaded pair."""
     return (vector.target, vector.draft) == (pair.target_name, pair.draft_name)
+
+
+def known_tokens(profile: HardwareProfile) -> int:
+    """The largest tree to choose by itself: beyond the profile's last pass nothing is known."""
+    return min(profile.last_tokens, MAX_BUDGET)

@@ -94,6 +94,23 @@ def add_file(file_name: str, data: bytes) -> tuple[str, str]:
     return shelf, name
 
 
+def add_profile(profile: HardwareProfile, name: str) -> str:
+    """Take in a profile that was measured or modelled here; returns the name it got."""
+    name = _free_name(HARDWARE, name)
+    _own(HARDWARE)[name] = replace(profile, name=name)
+    return name
+
+
+def is_own_profile(name: str) -> bool:
+    """Whether the session has added it, so that it may delete it."""
+    return name in _own(HARDWARE)
+
+
+def delete_profile(name: str) -> None:
+    """Forget a profile of the session's own; presets stay."""
+    _own(HARDWARE).pop(name, None)
+
+
 def add_counters(text: str) -> tuple[str, tuple[str, ...]]:
     """Take in what a serving engine counted. Returns the vector's name and what to know of it.
 

@@ -42,10 +42,6 @@ class Measurement:
             self.outcome = outcome
 
 
-class _StoppedError(Exception):
-    """The user stopped the measurement between two runs."""
-
-
 def measure_work(worker: Worker, measurement: Measurement) -> Callable[[Job], None]:
     """The job that fills `measurement`; stopped, it leaves nothing behind."""
 
@@ -67,16 +63,9 @@ def measure_work(worker: Worker, measurement: Measurement) -> Callable[[Job], No
             name: _until_stopped(job, engine_method(pair, settings, static_method("sequoia", tree)))
             for name, tree in trees.items()
         }
-        try:
-            rows = benchmark(
-                methods,
-                measurement.prompts,
-                repeats=REPEATS,
-                predicted={},
-                progress=job.report,
-            )
-        except _StoppedError:
-            return
+        rows = benchmark(
+            methods, measurement.prompts, repeats=REPEATS, predicted={}, progress=job.report
+        )
         device = f"{pair.target_name} with {pair.draft_name}, {pair.device}, {pair.dtype}"
         measurement.finish(Measured({row.method: row for row in rows}, device, settings))
 
@@ -85,8 +74,7 @@ def measure_work(worker: Worker, measurement: Measurement) -> Callable[[Job], No
 
 def _until_stopped(job: Job, method: Callable) -> Callable:
     def run(prompt: str):
-        if job.cancelled:
-            raise _StoppedError
+        job.go_on()
         return method(prompt)
 
     return run

@@ -5,24 +5,34 @@ import streamlit as st
 
 from pages._charts import lines
 from pages._plan_controls import Planned
-from sequoia_core.plan.curves import batch_curve, family_curves, pays_until, scale_curve
+from sequoia_core.plan.curves import (
+    batch_curve,
+    family_curves,
+    grid_curve,
+    pays_until,
+    scale_curve,
+)
+from sequoia_core.plan.optimizer import EMPIRICAL
 
 CURVE_POINTS = 96
-TOKENS = {"type": "log", "min": 1, "max": 1024, "name": "tree budget n"}
+TOKENS = {"type": "log", "min": 1, "name": "tree budget n"}
 SPEEDUP = {"scale": True}
 
 
 def budget_curves(planned: Planned) -> None:
     """Every family by budget: speedup, and expected tokens per step."""
     plan = planned.plan
-    budgets = np.unique(np.geomspace(1, 1024, CURVE_POINTS).round().astype(int))
+    budgets = np.unique(np.geomspace(1, planned.max_budget, CURVE_POINTS).round().astype(int))
     curves = family_curves(
         planned.acceptance,
         planned.hardware,
         budgets,
         batch_size=plan.batch_size,
+        max_budget=planned.max_budget,
         max_branch=planned.branch,
     )
+    if plan.family == EMPIRICAL:
+        curves = {EMPIRICAL: grid_curve(plan.grid, budgets), **curves}
     x = budgets.tolist()
     speedups = {name: (x, curve.speedup.tolist()) for name, curve in curves.items()}
     tokens = {name: (x, curve.expected_tokens.tolist()) for name, curve in curves.items()}
@@ -32,7 +42,7 @@ def budget_curves(planned: Planned) -> None:
         lines(
             "speedup_by_budget",
             speedups,
-            x=TOKENS,
+            x={**TOKENS, "max": planned.max_budget},
             y=SPEEDUP,
             at=plan.budget,
             level=1,
@@ -43,7 +53,7 @@ def budget_curves(planned: Planned) -> None:
         lines(
             "tokens_by_budget",
             tokens,
-            x=TOKENS,
+            x={**TOKENS, "max": planned.max_budget},
             y={},
             at=plan.budget,
             alt="Expected tokens per step against tree budget for every family",
@@ -52,7 +62,12 @@ def budget_curves(planned: Planned) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _batch_points(_planned: Planned, key: int) -> list:
-    return batch_curve(_planned.acceptance, _planned.hardware, max_branch=_planned.branch)
+    return batch_curve(
+        _planned.acceptance,
+        _planned.hardware,
+        max_budget=_planned.max_budget,
+        max_branch=_planned.branch,
+    )
 
 
 def _batch_key(planned: Planned) -> int:
@@ -60,7 +75,7 @@ def _batch_key(planned: Planned) -> int:
     acceptance = planned.acceptance
     statistics = acceptance.paths.key if acceptance.paths else None
     rows = acceptance.probabilities.shape, acceptance.probabilities.tobytes()
-    return hash((rows, statistics, planned.hardware, planned.branch))
+    return hash((rows, statistics, planned.hardware, planned.branch, planned.max_budget))
 
 
 def batch_chart(planned: Planned) -> None:

@@ -13,6 +13,7 @@ from pages._inputs import (
     acceptance_choices,
     acceptance_picker,
     hardware_picker,
+    known_tokens,
     vector_name,
     vector_note,
 )
@@ -21,7 +22,7 @@ from pages._url import note_link_mistakes
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.hardware import HardwareProfile
-from sequoia_core.plan.optimizer import ALL_FAMILIES, judge_tree, make_plan
+from sequoia_core.plan.optimizer import ALL_FAMILIES, MAX_BUDGET, judge_tree, make_plan
 from sequoia_core.plan.plan import Plan
 from sequoia_core.plan.what_if import scaled
 
@@ -34,13 +35,17 @@ FAMILY_HELP = (
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan and what it was made from. versus: a second profile to hold it against, or None."""
+    """A plan and what it was made from. versus: a second profile to hold it against, or None.
+
+    max_budget: how far the search went.
+    """
 
     plan: Plan
     acceptance: AcceptanceVector
     hardware: HardwareProfile
     versus: HardwareProfile | None
     branch: int
+    max_budget: int
 
 
 def note_mistakes() -> None:
@@ -166,10 +171,14 @@ def _try(
         vector, profile = scaled(library.acceptance(acceptance), scale), library.hardware(hardware)
         other = None if versus == SAME else library.hardware(versus)
         own = library.tree(family)
+        if "budget" not in wishes:
+            # Left to itself the plan keeps to passes that the profile knows.
+            wishes = wishes | {"max_budget": known_tokens(profile)}
         if own is None:
             plan = make_plan(vector, profile, family=family, **wishes)
         else:
             plan = judge_tree(own, vector, profile, family=family, **wishes)
     except SequoiaError as error:
         return None, str(error)
-    return Planned(plan, vector, profile, other, wishes["max_branch"]), ""
+    searched = wishes.get("max_budget", MAX_BUDGET)
+    return Planned(plan, vector, profile, other, wishes["max_branch"], searched), ""

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages._exports import exports
+from pages._inputs import known_tokens
 from pages._plan_charts import batch_chart, budget_curves, scale_chart
 from pages._plan_check import check
 from pages._plan_controls import Planned
@@ -49,7 +50,7 @@ def _answer(planned: Planned) -> None:
     plan = planned.plan
     with st.container(border=True, key="verdict"):
         st.markdown(_strong(plan.verdict.words))
-        last = planned.hardware.target_seconds[-1][0]
+        last = planned.hardware.last_tokens
         if plan.batch_size * plan.budget > last:
             st.caption(
                 f"The profile ends at {last:,} tokens a pass and this tree needs "
@@ -104,7 +105,11 @@ def _swap(planned: Planned) -> None:
     plan, other = planned.plan, planned.versus
     st.markdown("**The same plan on another machine**")
     there = make_plan(
-        planned.acceptance, other, batch_size=plan.batch_size, max_branch=planned.branch
+        planned.acceptance,
+        other,
+        batch_size=plan.batch_size,
+        max_branch=planned.branch,
+        max_budget=known_tokens(other),
     )
     moved = judge_tree(
         plan.tree, planned.acceptance, other, family=plan.family, batch_size=plan.batch_size

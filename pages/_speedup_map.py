@@ -14,8 +14,11 @@ POWERS = tuple(2**power for power in range(11))
 def speedup_map(plan: Plan) -> None:
     """Speedup by budget and depth; dots are within 2 % of the best; a click plans that tree."""
     best = plan.optimum
-    here = min(plan.budget, len(plan.grid.speedup) - 1)
-    budgets, depths, speedup = plan.grid.thin(ROWS, keep=(best.budget, here, *POWERS))
+    last = len(plan.grid.speedup) - 1
+    here = min(plan.budget, last)
+    budgets, depths, speedup = plan.grid.thin(
+        ROWS, keep=(best.budget, here, *(n for n in POWERS if n <= last))
+    )
     rows, columns = np.nonzero(~np.isnan(speedup))
     cells = [
         [int(i), int(j), round(float(speedup[i, j]), 3), int(budgets[i]), int(depths[j])]

@@ -15,6 +15,10 @@ QUEUED, RUNNING, DONE, STOPPED, FAILED = "queued", "running", "done", "stopped",
 logger = logging.getLogger(__name__)
 
 
+class StoppedError(Exception):
+    """Raised inside a job's work to end it early, since its user has stopped it or left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What a page may know of a job at one moment; `position` is 0 once the job has started."""
@@ -56,6 +60,16 @@ class Job:
     def report(self, fraction: float, text: str) -> None:
         """Progress for the page: a fraction from 0 to 1 and what is being done."""
         self.progress = min(max(fraction, 0.0), 1.0), text
+
+    def go_on(self) -> None:
+        """Raise StoppedError if the work should end early, for work that cannot just return."""
+        if self.cancelled:
+            raise StoppedError
+
+    def report_or_stop(self, fraction: float, text: str) -> None:
+        """`report`, and `go_on`: for long work of the core that tells its progress."""
+        self.report(fraction, text)
+        self.go_on()
 
 
 class Worker:
@@ -135,6 +149,8 @@ class Worker:
             return STOPPED
         try:
             job.result = job.work(job)
+        except StoppedError:
+            return STOPPED
         except SequoiaError as error:
             job.error = str(error)
             return FAILED

@@ -22,6 +22,7 @@ COMMANDS = {
     "import-growmap": "convert a .pt growmap of the reference implementation to JSON",
     "import-acceptance": "turn a serving engine's counters into an acceptance vector",
     "profile": "measure this machine's seconds by token count",
+    "model-hardware": "model a GPU that you do not have, for a pair",
     "bench": "measure every method side by side",
     "verify": "check that every method is lossless for a pair",
 }

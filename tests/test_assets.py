@@ -14,6 +14,7 @@ from sequoia_core.plan.presets import (
     DEFAULT_HARDWARE,
     bundled_acceptance,
     bundled_counterpart,
+    bundled_hardware,
 )
 
 MEGABYTE = 10**6
@@ -69,10 +70,11 @@ def test_a_bundled_vector_is_found_by_temperature_and_rule():
         bundled_acceptance(0.6, "magic")
 
 
-def test_the_bundled_profile_was_measured_on_two_cores_to_1024_tokens():
-    profile = load_hardware(DEFAULT_HARDWARE)
-    assert profile.origin == "measured"
-    assert "2 threads" in profile.device
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_bundled_profiles_were_measured_to_1024_tokens_in_either_dtype(dtype):
+    profile = load_hardware(bundled_hardware(dtype))
+    assert (profile.origin, profile.dtype) == ("measured", dtype)
+    assert "thread" in profile.device
     assert profile.target_seconds[-1][0] == 1024
     assert (profile.target_model, profile.draft_model) == (BUNDLED_TARGET, BUNDLED_DRAFT)
 

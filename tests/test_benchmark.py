@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import torch
 
 from sequoia_core.cli import main
 from sequoia_core.decode.methods import NAMES
+from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.errors import InputError
 from sequoia_core.measure.benchmark import Outcome, Prediction, benchmark
 
@@ -91,3 +93,22 @@ def test_the_command_measures_every_method(capsys):
 def test_an_unknown_method_is_refused(capsys):
     assert main(["bench", "--methods", "magic"]) == 2
     assert "no method 'magic'" in capsys.readouterr().err
+
+
+def test_the_threads_named_are_those_measured_with(capsys):
+    before = torch.get_num_threads()
+    try:
+        code = main([
+            "bench", "--device", "cpu", "--threads", "1", "--methods", "autoregressive",
+            "--max-new-tokens", "2", "--repeats", "1", "--json",
+        ])  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    result = json.loads(capsys.readouterr().out)
+    assert (code, result["dtype"]) == (0, native_dtypes()[-1])
+    assert result["machine"].endswith(" 1 thread")
+
+
+def test_no_threads_at_all_are_refused(capsys):
+    assert main(["bench", "--device", "cpu", "--threads", "0"]) == 2
+    assert "--threads must be at least 1, got 0" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import urlencode
 
 import pytest
 from visitor import LOAD_MILLISECONDS, LOADED
@@ -126,3 +127,15 @@ def test_dark_reaches_the_map(visit):
     visitor = visit(color_scheme="dark").open("plan")
     assert visitor.page.locator(".tree-view").get_attribute("data-theme") == "dark"
     expect(visitor.page.locator(".st-key-map canvas").first).to_be_visible()
+
+
+def test_the_hardware_page_models_a_gpu_that_the_link_types_in(visit):
+    visitor = visit()
+    link = {"source": "Model a GPU", "gpu": "typed in", "bandwidth": 2000, "memory": 48}
+    visitor.page.goto(f"{visitor.url}/hardware?{urlencode(link)}")
+    visitor.page.get_by_text("With every assumption anywhere in its range").wait_for()
+    expect(visitor.page.locator(".st-key-verdict")).to_contain_text("2000 GB/s")
+    expect(visitor.page.locator(".st-key-target_seconds canvas").first).to_be_visible()
+    visitor.page.locator(".st-key-memory input").fill("8")
+    visitor.page.locator(".st-key-memory input").press("Enter")
+    visitor.page.get_by_text("are missing; use").wait_for()

@@ -1,26 +1,25 @@
-"""The GPU machine's check finds what it looks for, shown on the CPU."""
+"""The GPU machine's check runs its commands in order and stops at the first that fails."""
 
-from fakes import tiny_pair
-from gpu_check import differing_prompts
-
-PROMPTS = [f"t{a} t{b}" for a in range(1, 6) for b in range(1, 6)]
+import gpu_check
+import pytest
 
 
-def test_equal_texts_are_no_difference():
-    assert differing_prompts(tiny_pair(vocab=12, ends=True), PROMPTS, 12) == []
+@pytest.mark.parametrize(
+    ("codes", "ran"),
+    [
+        ({}, ["verify", "profile", "bench", "bench"]),
+        ({"verify": 1}, ["verify"]),
+        ({"profile": 2}, ["verify", "profile"]),
+    ],
+)
+def test_the_check_stops_at_the_first_command_that_fails(monkeypatch, tmp_path, codes, ran):
+    seen = []
 
+    def command(argv):
+        seen.append(argv[0])
+        return codes.get(argv[0], 0)
 
-def test_a_cache_that_forgets_is_found():
-    """A commit that loses its last token must show up as another text."""
-    pair = tiny_pair(vocab=12, ends=True)
-    pair.target.reset(64)
-    cache = pair.target.cache
-    commit = cache.commit
-
-    def forgetful(slots):
-        commit(slots)
-        for buffer in cache.storage:
-            buffer[..., cache.length - 1, :] = 0
-
-    cache.commit = forgetful
-    assert differing_prompts(pair, PROMPTS, 12)
+    monkeypatch.setattr(gpu_check, "command", command)
+    monkeypatch.setattr("sys.argv", ["gpu_check.py", "--out", str(tmp_path / "out")])
+    assert gpu_check.main() == max(codes.values(), default=0)
+    assert seen == ran

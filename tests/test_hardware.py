@@ -12,6 +12,7 @@ from sequoia_core.plan.hardware import (
     list_hardware_presets,
     load_hardware,
 )
+from sequoia_core.plan.presets import DEFAULT_HARDWARE
 
 VALID = {
     "format": "sequoia-hardware",
@@ -55,8 +56,11 @@ def test_a_profile_survives_its_file(tmp_path):
     assert after.to_dict() == before.to_dict()
 
 
-def test_every_bundled_profile_loads():
-    for name in list_hardware_presets():
+def test_every_bundled_profile_loads_and_the_default_comes_first():
+    names = list_hardware_presets()
+    assert names[0] == DEFAULT_HARDWARE
+    assert names[1:] == sorted(names[1:])
+    for name in names:
         assert load_hardware(name).name == name
 
 

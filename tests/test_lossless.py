@@ -14,6 +14,7 @@ import pytest
 import torch
 from tabular import Branch, Table, branches, logits_after, random_table, tabular_pair
 
+from sequoia_core.decode import growing
 from sequoia_core.decode.engine import Engine, GenerationSettings, Run
 from sequoia_core.decode.methods import (
     NAMES,
@@ -245,3 +246,14 @@ def test_noise_reused_in_the_next_step_would_be_found(kind, exact):
         law[tuple(run.token_ids)] += branch.chance
     error = difference(pair, law, length, **SAMPLED)
     assert (error < EXACT) if exact else (error > 1e-3)
+
+
+def test_a_draw_kept_for_the_sake_of_its_own_token_would_be_found(monkeypatch):
+    """What specexec may do and dynamic must not."""
+    add = growing._Growth.add
+    monkeypatch.setattr(
+        growing._Growth, "add", lambda self, tokens, chances, _: add(self, tokens, chances, True)
+    )
+    pair = pair_of(3)
+    law = one_step(follower(pair, METHODS["dynamic"], 1, 4, **SAMPLED))
+    assert difference(pair, law, 4, **SAMPLED) > 1e-3

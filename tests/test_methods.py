@@ -52,6 +52,15 @@ def test_greedy_text_is_that_of_plain_decoding(tiny, name):
     assert run(tiny, METHODS[name], max_new_tokens=50).token_ids == plain
 
 
+@pytest.mark.parametrize("name", ["topk", "specexec"])
+@pytest.mark.parametrize("seed", range(5))
+def test_where_only_the_target_is_sampled_a_seed_writes_plain_decodings_text(tiny, name, seed):
+    """One draw a token, from the same distribution: what was drafted leaves no mark on the text."""
+    settings = {"temperature": 1.0, "top_p": 0.9, "max_new_tokens": 50, "seed": seed}
+    plain = run(tiny, plain_method(), **settings).token_ids
+    assert run(tiny, METHODS[name], **settings).token_ids == plain
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_steps_trace_tells_what_was_committed(tiny, name, temperature):

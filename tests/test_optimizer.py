@@ -9,7 +9,7 @@ import pytest
 from sequoia_core.errors import FileFormatError, InputError
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
 from sequoia_core.plan.cost import CostModel
-from sequoia_core.plan.curves import batch_curve, expected_by_budget
+from sequoia_core.plan.curves import batch_curve
 from sequoia_core.plan.expected import expected_tokens, plan_table
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.optimizer import FAMILIES, make_plan
@@ -60,7 +60,7 @@ def test_the_optimum_is_the_best_of_every_budget_and_depth(acceptance, batch):
         assert plan.grid.speedup[budget, depth] == pytest.approx(speedup, rel=1e-12)
         best = max(best, speedup)
     assert plan.speedup == pytest.approx(best, rel=1e-12)
-    assert plan.optimum.speedup == plan.speedup
+    assert plan.optimum.speedup == pytest.approx(plan.speedup, rel=1e-12)
     assert (plan.optimum.budget, plan.optimum.depth) == (plan.budget, plan.depth)
 
 
@@ -157,16 +157,6 @@ def test_other_families_can_be_planned_with_fixed_sizes():
     assert make_plan(PAPER, BENT, family="kary", depth=3).depth == 3
     best = make_plan(PAPER, BENT, family="chain")
     assert best.speedup == pytest.approx(best.best_chain.speedup)
-
-
-def test_curves_grow_with_the_budget_and_sequoia_is_on_top():
-    curves = expected_by_budget(PAPER, max_budget=128)
-    assert set(curves) == set(FAMILIES)
-    for values in curves.values():
-        assert values[1] == 1
-        assert np.all(np.diff(values[1:]) >= 0)
-        assert np.all(curves["sequoia"][1:] >= values[1:] - 1e-12)
-    assert curves["sequoia"][128] == pytest.approx(6.607, abs=1e-3)
 
 
 def test_the_interval_comes_from_the_standard_errors():

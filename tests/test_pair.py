@@ -148,6 +148,24 @@ def test_tree_attention_equals_plain_forwards_on(architecture, dtype):
     assert self_test(TreeModel(model, architecture)).trees
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_tokens_appended_one_by_one_have_the_logits_of_the_whole_text_on(architecture, packed):
+    """A single token is where no mask is made."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(architecture, **ARCHITECTURES[architecture])
+    plain = AutoModelForCausalLM.from_config(config).eval()
+    ids = torch.randint(1, 40, (10,)).tolist()
+    with torch.inference_mode():
+        whole = plain(input_ids=torch.tensor([ids])).logits[0]
+    model = TreeModel(plain, architecture)
+    if packed:
+        model.pack()
+    model.reset(len(ids))
+    for token, wanted in zip(ids, whole, strict=True):
+        assert torch.allclose(model.append([token]), wanted, atol=1e-4)
+
+
 def test_recurrent_layers_are_refused_by_name():
     config = AutoConfig.for_model("qwen3", **SMALL)
     model = AutoModelForCausalLM.from_config(config)

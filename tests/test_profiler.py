@@ -4,7 +4,7 @@ import pytest
 from fakes import tiny_pair
 
 from sequoia_core.errors import InputError
-from sequoia_core.measure.profiler import profile_pair
+from sequoia_core.measure.profiler import profile_pair, undisturbed
 
 
 def test_a_profile_has_every_size_up_to_the_limit():
@@ -14,7 +14,7 @@ def test_a_profile_has_every_size_up_to_the_limit():
     assert all(seconds > 0 for _, seconds in profile.target_seconds + profile.draft_seconds)
     assert min(profile.overhead_seconds, profile.plain_overhead_seconds) > 0
     assert (profile.origin, profile.dtype, profile.context_length) == ("measured", "float32", 16)
-    assert "median of 2 or more" in profile.basis
+    assert "quartile of 2 or more" in profile.basis
 
 
 @pytest.mark.parametrize("context_length", [0, 193, 10_000])
@@ -27,3 +27,8 @@ def test_profiling_leaves_the_pair_ready_to_decode():
     pair = tiny_pair(context=256)
     profile_pair(pair, context_length=16, max_tokens=4, repeats=1)
     assert (pair.target.cache.pending, pair.draft.cache.pending) == (0, 0)
+
+
+def test_a_disturbance_of_half_the_passes_leaves_a_profile_as_it_is():
+    assert undisturbed([5.0, 1.1, 9.0, 1.0, 7.0, 1.2, 1.0, 8.0]) == 1.1
+    assert undisturbed([3.0]) == 3.0

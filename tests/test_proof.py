@@ -66,12 +66,41 @@ def test_first_two_tokens_follow_the_targets_law_on_a_random_pair(name):
     assert row.bins > 5
 
 
+def test_coins_thrown_at_once_as_on_a_gpu_follow_the_law_too(monkeypatch):
+    def seeded(seed, device):
+        return Randomness(torch.Generator(device).manual_seed(seed), at_once=True)
+
+    monkeypatch.setattr(Randomness, "seeded", seeded)
+    names = ["sequoia", "specinfer", "dynamic"]
+    rows = sampled_rows(tiny_pair(vocab=5), names, [1, 2], [(1.0, 1.0)], runs=600)
+    assert [row for row in rows if not row.passed] == []
+
+
 def test_a_rule_that_accepts_too_much_is_found(monkeypatch):
     monkeypatch.setattr(Randomness, "first_accepted", lambda self, chances: 0)
     names = ["sequoia", "specinfer", "topk", "dynamic"]
     rows = sampled_rows(tiny_pair(vocab=5), names, [1, 2], [(1.0, 1.0)], runs=600)
     # A sample of the target needs no coins.
     assert [row.method for row in rows if row.passed] == ["topk"]
+
+
+def test_a_cache_that_forgets_is_found():
+    """A commit that loses its last token must show up as another text."""
+    pair = tiny_pair(vocab=12, ends=True)
+    prompts = [f"t{a} t{b}" for a in range(1, 6) for b in range(1, 4)]
+    (row,) = greedy_rows(pair, ["sequoia"], prompts, 12)
+    assert (row.passed, row.identical) == (True, len(prompts))
+    cache = pair.target.cache
+    commit = cache.commit
+
+    def forgetful(slots):
+        commit(slots)
+        for buffer in cache.storage:
+            buffer[..., cache.length - 1, :] = 0
+
+    cache.commit = forgetful
+    (row,) = greedy_rows(pair, ["sequoia"], prompts, 12)
+    assert not row.passed
 
 
 def test_a_text_that_parts_without_a_tie_is_found(monkeypatch):

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from fakes import tiny_pair
 
+from sequoia_core.commands.calibrate import read_prompts
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.pair import PairSpec, bundled_models_present, load_pair
 from sequoia_core.errors import InputError
 from sequoia_core.measure.calibration import calibrate
+from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.paths import PathStatistics
+from sequoia_core.plan.presets import bundled_acceptance
 from sequoia_core.plan.replay import ratio_over_texts, replay, replay_everywhere
 from sequoia_core.tree.families import chain, k_ary
 from sequoia_core.tree.token_tree import TokenTree
@@ -80,6 +83,25 @@ def test_above_temperature_zero_replayed_and_measured_tokens_agree():
     assert abs(outcome.tokens_per_step - measured.tokens_per_step) < 4 * spread
     # The claim is worth something only if the spread is small.
     assert spread < 0.1 * measured.tokens_per_step
+
+
+@pytest.mark.skipif(not bundled_models_present(), reason="the bundled models are not here")
+@pytest.mark.parametrize("temperature", [0.6, 1.0])
+def test_runs_of_the_bundled_pair_agree_with_the_replay_of_its_calibration(temperature):
+    pair, length = load_pair(PairSpec(device="cpu", dtype="float32")), 40
+    paths, tree = load_acceptance(bundled_acceptance(temperature)).paths, k_ary(2, 3)
+    # Texts of the same length, so that their ends cut as much off replays as off runs.
+    cut = PathStatistics(paths.width, [ranks[:length] for ranks in paths.sequences])
+    outcome, runs = replay(tree, cut), []
+    for index, prompt in enumerate(read_prompts(None)[::3]):
+        own = GenerationSettings(temperature=temperature, max_new_tokens=length, seed=77 + index)
+        run = Engine(pair).run(prompt, own, tree, trace=False)
+        steps = len(list(run))
+        runs.append((len(run.token_ids), steps))
+    measured = ratio_over_texts(*map(np.array, zip(*runs, strict=True)))
+    spread = (outcome.standard_error**2 + measured.standard_error**2) ** 0.5
+    assert abs(outcome.tokens_per_step - measured.tokens_per_step) < 4 * spread
+    assert spread < 0.08 * measured.tokens_per_step
 
 
 def test_a_tree_wider_than_the_record_is_refused():

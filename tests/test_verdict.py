@@ -148,6 +148,16 @@ def test_every_family_has_a_curve_of_what_its_members_are_worth():
     assert planned.speedup[0] == planned.expected_tokens[0] == 1
 
 
+def test_tokens_grow_with_the_budget_and_sequoia_is_on_top():
+    budgets = np.arange(1, 129)
+    curves = family_curves(PAPER, FLAT, budgets, max_budget=128)
+    for curve in curves.values():
+        assert curve.expected_tokens[0] == 1
+        assert np.all(np.diff(curve.expected_tokens) >= 0)
+        assert np.all(curves["sequoia"].expected_tokens >= curve.expected_tokens - 1e-12)
+    assert curves["sequoia"].expected_tokens[-1] == pytest.approx(6.607, abs=1e-3)
+
+
 def test_where_no_tree_has_so_many_nodes_a_curve_has_no_speedup():
     one_child = AcceptanceVector("topk", [0.7])
     curve = family_curves(one_child, FLAT, np.array([1, 5, 40]), max_budget=40, max_depth=8)

@@ -3,18 +3,22 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
+import torch
+
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
+from sequoia_core.errors import InputError
 
 Say = Callable[[str], None]
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
-    """--target, --draft, --device and --dtype."""
+    """--target, --draft, --device, --dtype and --threads."""
     parser.add_argument("--target", help="folder or Hugging Face name; default: the bundled pair")
     parser.add_argument("--draft", help="folder or Hugging Face name of the draft model")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+    parser.add_argument("--threads", type=int, help="on a CPU; default: torch's, one a core")
 
 
 def add_sampling_arguments(parser: ArgumentParser) -> None:
@@ -36,7 +40,11 @@ def sampling_settings(arguments: Namespace) -> GenerationSettings:
 
 
 def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
-    """The pair the options name, with progress."""
+    """The pair the options name, with progress. Raises InputError for no threads at all."""
+    if arguments.threads is not None:
+        if arguments.threads < 1:
+            raise InputError(f"--threads must be at least 1, got {arguments.threads}.")
+        torch.set_num_threads(arguments.threads)
     spec = PairSpec(arguments.target, arguments.draft, arguments.device, arguments.dtype)
     return load_pair(spec, by_fraction(say))
 

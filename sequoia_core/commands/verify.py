@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--max-new-tokens", type=int, default=128, help="in each greedy text")
     parser.add_argument("--temperatures", default="0.3,0.6,1.0", help="sampled, comma-separated")
     parser.add_argument("--top-ps", default="0.8,1.0", help="sampled, comma-separated")
-    parser.add_argument("--runs", type=int, default=2000, help="sampled runs of a setting")
+    parser.add_argument("--runs", type=int, default=1000, help="sampled runs of a setting")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first sampled run")
     return parser
 

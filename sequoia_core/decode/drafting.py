@@ -21,13 +21,13 @@ class Level:
     """One draft pass: the level's nodes that have children.
 
     nodes: [width] ids, ascending. visible: bool [width, expanded nodes so far], the root left out,
-    since it is committed before. children: the next level's nodes; source: for each of them the
-    row of its parent in this pass and its rank, [2, children].
+    since it is committed before. children: the next level's nodes, which are contiguous; source:
+    for each of them the place of its draw among the pass's [width * most_children].
     """
 
     nodes: Tensor
     visible: Tensor
-    children: Tensor
+    children: slice
     source: Tensor
     most_children: int
 
@@ -73,7 +73,8 @@ def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.devi
     nodes = expanded[tree.depths[expanded] == depth]
     so_far = expanded[(tree.depths[expanded] <= depth) & (expanded > 0)]
     children = np.flatnonzero(tree.depths == depth + 1)
-    source = np.stack([np.searchsorted(nodes, tree.parents[children]), tree.ranks[children]])
+    most = int(tree.child_counts[nodes].max())
+    source = np.searchsorted(nodes, tree.parents[children]) * most + tree.ranks[children]
 
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -81,9 +82,9 @@ def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.devi
     return Level(
         tensor(nodes),
         tensor(tree.visible[np.ix_(nodes, so_far)]),
-        tensor(children),
+        slice(int(children[0]), int(children[-1]) + 1),
         tensor(source.astype(np.int64)),
-        int(tree.child_counts[nodes].max()),
+        most,
     )
 
 
@@ -174,12 +175,13 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
                 logits = draft.append(missing)[None, :vocab]
             else:
                 positions = torch.full_like(level.nodes, start + depth)
-                logits = draft.forward(token_ids[level.nodes], positions, level.visible)[:, :vocab]
+                tokens = token_ids.index_select(0, level.nodes)
+                logits = draft.forward(tokens, positions, level.visible)[:, :vocab]
         with watch.part("sample"):
             drawn, level_probs = drafting.rule.draw(
                 logits, level.most_children, drafting.settings, drafting.random
             )
-            token_ids[level.children] = drawn[level.source[0], level.source[1]]
+            token_ids[level.children] = drawn.flatten().index_select(0, level.source)
         rows.append(logits)
         probs.append(level_probs)
     if not rows:

@@ -40,7 +40,8 @@ DRAW = np.dtype(
         ("value", np.float64),
         ("mass", np.float64),
         ("row", np.int32),
-    ]
+    ],
+    align=True,
 )
 
 
@@ -158,7 +159,7 @@ class _Growth:
         visible = np.zeros((len(rows), len(self._paths) - 1), dtype=bool)
         for query, row in enumerate(rows):
             visible[query, np.array(self._paths[row]) - 1] = True
-        arrays = self.opened["token"], self.opened["depth"].astype(np.int64), visible
+        arrays = self.opened["token"].copy(), self.opened["depth"].astype(np.int64), visible
         tokens, depths, visible = (torch.from_numpy(array).to(device) for array in arrays)
         return tokens, depths, visible
 

@@ -1,7 +1,8 @@
 """A causal language model with an engine-owned cache and tree-shaped forward passes."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 
 import torch
 from torch import Tensor
@@ -13,6 +14,20 @@ from sequoia_core.errors import InputError
 
 PREFILL_CHUNK = 512
 CAPACITY_STEP = 256
+
+
+def _inference(method: Callable) -> Callable:
+    """torch.inference_mode for callers outside it: to enter it takes many times as long as to ask,
+    and a step would enter it ten times.
+    """
+    entering = torch.inference_mode()(method)
+
+    @wraps(method)
+    def run(self, *args, **kwargs):
+        inside = torch.is_inference_mode_enabled()
+        return method(self, *args, **kwargs) if inside else entering(self, *args, **kwargs)
+
+    return run
 
 
 class TreeModel:
@@ -56,7 +71,7 @@ class TreeModel:
         """Committed tokens in the cache."""
         return self.cache.length
 
-    @torch.inference_mode()
+    @_inference
     def reset(self, capacity: int) -> None:
         """Empty the cache and make sure it holds `capacity` tokens; reallocates only to grow."""
         if capacity > self.cache.capacity:
@@ -83,7 +98,7 @@ class TreeModel:
         """Causal visibility among `count` new tokens, bool [count, count]."""
         return torch.ones(count, count, dtype=torch.bool, device=self.device).tril_()
 
-    @torch.inference_mode()
+    @_inference
     def forward(
         self, token_ids: Tensor, positions: Tensor, visible: Tensor, rows: int = 0
     ) -> Tensor:
@@ -111,12 +126,13 @@ class TreeModel:
         if self._looks_everywhere and visible.numel() == 1:
             # A token sees itself: nothing is hidden, and no mask needs to be made.
             return self._open_mask[..., :end]
-        self._positions[start:end] = positions
+        if not self._looks_everywhere:
+            self._positions[start:end] = positions
         return additive_mask(
             visible, self.cache.length, self._positions[:end], self.kinds, self.dtype
         )
 
-    @torch.inference_mode()
+    @_inference
     def append(self, token_ids: Sequence[int]) -> Tensor:
         """Forward tokens that are certain and commit them. Returns the last one's logits [vocab].
 
@@ -131,7 +147,7 @@ class TreeModel:
             self.commit(range(len(chunk)))
         return logits[-1]
 
-    @torch.inference_mode()
+    @_inference
     def commit(self, slots: Sequence[int]) -> None:
         """Keep these pending slots in ascending order, forget the others."""
         if self._looks_everywhere or list(slots) == list(range(len(slots))):

@@ -49,10 +49,12 @@ def most_probable(logits: Tensor, count: int) -> Tensor:
 
 
 def draft_distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
-    """As `distribution`, with probabilities too small to draw from set to exactly zero."""
+    """As `distribution`, with probabilities too small to draw from set to exactly zero.
+
+    What is cut off is less than the rounding of the sum, so that it is not made up for.
+    """
     probs = distribution(logits, temperature, top_p)
-    probs = torch.nn.functional.threshold(probs, SMALLEST_DRAFT_PROBABILITY, 0.0)
-    return probs.div_(probs.sum(-1, keepdim=True))
+    return torch.nn.functional.threshold(probs, SMALLEST_DRAFT_PROBABILITY, 0.0)
 
 
 def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -62,12 +64,12 @@ def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generat
     and renormalising. When the mass is used up the rest are drawn uniformly, as the verification
     assumes (Sequoia, arXiv 2402.12374v3, algorithm 2).
     """
-    # -log of a uniform number is Exp(1). In float64: float32 has too few values near 0, where
-    # races are won. `exponential_` would take several times as long on a CPU.
-    uniform = torch.rand(probs.shape, generator=generator, device=probs.device, dtype=torch.float64)
-    negative_times = uniform.log_() / probs.clamp(min=NO_MASS)
     if count == 1:
-        return negative_times.argmax(-1, keepdim=True)
+        return _draw_one(probs, generator)
+    # In float64 until small: float32's uniform numbers have too few values near 0, where races are
+    # won. `exponential_` would take several times as long on a CPU.
+    uniform = torch.rand(probs.shape, generator=generator, device=probs.device, dtype=torch.float64)
+    negative_times = uniform.to(probs.dtype).neg_().log1p_().div_(probs.clamp(min=NO_MASS))
     return negative_times.topk(count, dim=-1, sorted=True).indices
 
 
@@ -77,9 +79,16 @@ def draw_with_replacement(probs: Tensor, count: int, generator: torch.Generator)
 
 
 def draw(probs: Tensor, generator: torch.Generator) -> int:
-    """One token of a [vocab] distribution, by inversion."""
+    """One token of a [vocab] distribution."""
+    return int(_draw_one(probs[None], generator))
+
+
+def _draw_one(probs: Tensor, generator: torch.Generator) -> Tensor:
+    """One token a row of probs [rows, vocab], by inversion; int64 [rows, 1]."""
     mass = probs.cumsum(-1, dtype=torch.float64)
-    uniform = torch.rand(1, generator=generator, device=probs.device, dtype=torch.float64)
+    uniform = torch.rand(
+        (len(probs), 1), generator=generator, device=probs.device, dtype=torch.float64
+    )
     # To the right of equals: a token without mass is never chosen.
-    token = torch.searchsorted(mass, uniform * mass[-1:], right=True)
-    return min(int(token), len(probs) - 1)
+    tokens = torch.searchsorted(mass, uniform * mass[:, -1:], right=True)
+    return tokens.clamp_(max=probs.shape[-1] - 1)

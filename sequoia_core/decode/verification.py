@@ -27,9 +27,15 @@ class Verdict:
     prob: float = 1.0
 
 
-def acceptance_probability(residual_probs: Tensor, draft_probs: Tensor, token: int) -> Tensor:
-    """min(1, R[s] / D[s]), a 0-d tensor; 0 where R has no mass."""
-    return (residual_probs[token] / draft_probs[token]).nan_to_num_(nan=0.0).clamp_(max=1.0)
+def acceptance_probability(
+    residual_probs: Tensor, draft_probs: Tensor, token: int
+) -> Tensor | float:
+    """min(1, R[s] / D[s]); 0 where R has no mass. A 0-d tensor on a GPU, to be read with others."""
+    mass, drawn = residual_probs[token], draft_probs[token]
+    if mass.is_cuda:
+        return (mass / drawn).nan_to_num_(nan=0.0).clamp_(max=1.0)
+    mass, drawn = mass.item(), drawn.item()
+    return min(1.0, mass / drawn) if drawn > 0 else float(mass > 0)
 
 
 def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
@@ -40,7 +46,9 @@ def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """
     rest = (target_probs - draft_probs).clamp_(min=0)
     mass = rest.sum()
-    return torch.where(mass > 0, rest / mass, target_probs)
+    if rest.is_cuda:
+        return torch.where(mass > 0, rest / mass, target_probs)
+    return rest.div_(mass) if mass > 0 else target_probs
 
 
 def without(draft_probs: Tensor, tried: Sequence[int]) -> Tensor:
@@ -72,7 +80,7 @@ def verify_drawn(
     """
     rest, draft = target_probs, draft_probs
 
-    def chances() -> Iterator[Tensor]:
+    def chances() -> Iterator[Tensor | float]:
         """Each child's chance; what a rejection changes is computed when the next one is asked."""
         nonlocal rest, draft
         for tried, token in enumerate(tokens, start=1):

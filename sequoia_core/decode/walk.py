@@ -11,6 +11,9 @@ from sequoia_core.decode.sampling import distribution
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.trace import LEAF, RESIDUAL
 
+# Logits up to which one call for all nodes takes less than a call for each node visited.
+AT_ONCE = 2**16
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -62,8 +65,15 @@ def _walk_sampling(
 ) -> Walk:
     plan = drafted.plan
     node, accepted = 0, []
+    if target_logits.numel() <= AT_ONCE:
+        rows = distribution(target_logits, settings.temperature, settings.top_p)
+    else:
+        rows = None
     while True:
-        probs = distribution(target_logits[node], settings.temperature, settings.top_p)
+        if rows is None:
+            probs = distribution(target_logits[node], settings.temperature, settings.top_p)
+        else:
+            probs = rows[node]
         children = plan.tree.children(node)
         if not children:
             token = random.token(probs)

@@ -10,6 +10,7 @@ from sequoia_core.plan.cost import CostModel
 from sequoia_core.plan.expected import expected_tokens
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.optimizer import SEQUOIA, Limits, make_plan, speedup_grid
+from sequoia_core.plan.plan import SpeedupGrid
 from sequoia_core.plan.rivals import Members
 from sequoia_core.plan.verdict import PLAIN, TREE
 from sequoia_core.plan.what_if import scaled
@@ -123,17 +124,17 @@ def family_curves(
     """Every family at `budgets`, ascending ints [r] from 1: Sequoia's trees and their rivals."""
     limits = Limits(max_budget, max_depth, max_branch)
     cost = CostModel(hardware, batch_size)
-    expected = expected_by_budget(
-        acceptance, max_budget=max_budget, max_depth=max_depth, max_branch=max_branch
-    )
-    grid = speedup_grid(limits.table(acceptance), cost).speedup
-    speedups = {SEQUOIA: np.fmax.reduce(grid, axis=1)[budgets]}
+    curves = {SEQUOIA: grid_curve(speedup_grid(limits.table(acceptance), cost), budgets)}
     for family, members in limits.rivals(acceptance).items():
-        speedups[family] = _fastest_between(members, cost, budgets)
-    return {
-        family: FamilyCurve(expected[family][budgets], speedup)
-        for family, speedup in speedups.items()
-    }
+        tokens = _most_within(members, max_budget)[budgets]
+        curves[family] = FamilyCurve(tokens, _fastest_between(members, cost, budgets))
+    return curves
+
+
+def grid_curve(grid: SpeedupGrid, budgets: np.ndarray) -> FamilyCurve:
+    """A planner's trees at `budgets`, each at its own best depth."""
+    tokens = np.fmax.accumulate(np.fmax.reduce(grid.expected_tokens, axis=1))
+    return FamilyCurve(tokens[budgets], np.fmax.reduce(grid.speedup, axis=1)[budgets])
 
 
 def _fastest_between(members: Members, cost: CostModel, budgets: np.ndarray) -> np.ndarray:
@@ -186,23 +187,8 @@ def _chain_tokens(acceptance: AcceptanceVector, max_depth: int) -> np.ndarray:
     return np.cumsum(np.concatenate([[1.0], np.cumprod(first)]))
 
 
-def expected_by_budget(
-    acceptance: AcceptanceVector,
-    *,
-    max_budget: int = 1024,
-    max_depth: int = 32,
-    max_branch: int = 32,
-) -> dict[str, np.ndarray]:
-    """Most expected tokens of each family with at most n nodes, float64 [max_budget + 1].
-
-    Entry 0 is nan; with one node every family is plain decoding, one token a step.
-    """
-    limits = Limits(max_budget, max_depth, max_branch)
-    best = {SEQUOIA: limits.table(acceptance).expected_tokens.max(axis=1)}
-    for family, members in limits.rivals(acceptance).items():
-        best[family] = np.ones(max_budget + 1)
-        np.maximum.at(best[family], members.sizes, members.expected_tokens)
-    curves = {family: np.maximum.accumulate(values) for family, values in best.items()}
-    for values in curves.values():
-        values[0] = np.nan
-    return curves
+def _most_within(members: Members, max_budget: int) -> np.ndarray:
+    """Most expected tokens of a member with at most n nodes, float64 [max_budget + 1]."""
+    best = np.ones(max_budget + 1)
+    np.maximum.at(best, members.sizes, members.expected_tokens)
+    return np.maximum.accumulate(best)

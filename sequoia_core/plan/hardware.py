@@ -18,6 +18,7 @@ from sequoia_core.files import (
     tagged,
     write_json,
 )
+from sequoia_core.plan.presets import DEFAULT_HARDWARE
 
 FOLDER = "hardware"
 ORIGINS = ("measured", "modelled", "derived")
@@ -62,6 +63,11 @@ class HardwareProfile:
             raise InputError(f"origin must be one of {', '.join(ORIGINS)}, got {self.origin!r}.")
         for name in ("device", "dtype", "basis", "target_model", "draft_model", "name"):
             check_text(getattr(self, name), name)
+
+    @property
+    def last_tokens(self) -> int:
+        """Tokens of the largest target pass known; beyond it the last slope is continued."""
+        return self.target_seconds[-1][0]
 
     def target(self, tokens: int | np.ndarray) -> float | np.ndarray:
         """Seconds of one target pass over `tokens` tokens; arrays give arrays."""
@@ -121,8 +127,8 @@ def load_hardware(name_or_path: str | Path) -> HardwareProfile:
 
 
 def list_hardware_presets() -> list[str]:
-    """Names of the bundled profiles."""
-    return preset_names(FOLDER)
+    """Names of the bundled profiles, sorted; the default first, since pickers begin with it."""
+    return sorted(preset_names(FOLDER), key=lambda name: (name != DEFAULT_HARDWARE, name))
 
 
 def _curve(points: Sequence[Sequence[float]], name: str) -> Curve:

@@ -1,8 +1,8 @@
 """Which bundled inputs to plan with when the user has named none, or the engine needs another."""
 
+from sequoia_core.assets import preset_names
 from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import RULES
-from sequoia_core.plan.hardware import list_hardware_presets
 
 DEFAULT_HARDWARE = "cpu-2-cores"
 # The bundled pair's vectors by rule and temperature, all of one measurement at each temperature.
@@ -50,4 +50,4 @@ def bundled_counterpart(name: str, rule: str) -> str | None:
 def bundled_hardware(dtype: str) -> str:
     """The preset measured in this dtype; the default one where there is none."""
     name = f"{DEFAULT_HARDWARE}-{dtype}"
-    return name if name in list_hardware_presets() else DEFAULT_HARDWARE
+    return name if name in preset_names("hardware") else DEFAULT_HARDWARE

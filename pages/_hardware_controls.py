@@ -1,0 +1,108 @@
+"""The controls of Hardware: which profile is shown, beside which, planned for which draft."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages import _library as library
+from pages._add_file import add_file
+from pages._inputs import (
+    AUTO,
+    acceptance_choices,
+    acceptance_picker,
+    hardware_picker,
+    vector_name,
+    vector_note,
+)
+from pages._measure_machine import keep_measured, measure_machine
+from pages._modelled import modelled_choices, modelled_controls
+from pages._sliders import LINK, slider
+from pages._url import note_link_mistakes
+from sequoia_core.errors import SequoiaError
+from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.modelled import Modelled
+
+PROFILES, MODEL = "Profiles", "Model a GPU"
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page shows. modelled: with its interval, where the profile was modelled here."""
+
+    profile: HardwareProfile
+    modelled: Modelled | None
+    versus: HardwareProfile | None
+    acceptance: AcceptanceVector
+
+
+def note_mistakes() -> None:
+    """Name what the link asks for and no control of this page takes."""
+    choices = {
+        "source": [PROFILES, MODEL],
+        "hardware": library.hardware_names(),
+        "versus": [NONE, *library.hardware_names()],
+        "acceptance": acceptance_choices(),
+        **modelled_choices(),
+    }
+    note_link_mistakes("hardware", choices)
+
+
+def hardware_controls() -> Shown | None:
+    """All controls; None where they fit nothing, which they then say."""
+    keep_measured()
+    source = st.segmented_control(
+        "Source",
+        [PROFILES, MODEL],
+        default=PROFILES,
+        required=True,
+        key="source",
+        bind=LINK,
+        width="stretch",
+        label_visibility="collapsed",
+    )
+    place = st.container()
+    versus = st.selectbox(
+        "Compare with", [NONE, *library.hardware_names()], key="versus", bind=LINK
+    )
+    vector = _draft()
+    try:
+        with place:
+            profile, modelled = _modelled() if source == MODEL else (_picked(), None)
+        other = None if versus == NONE else library.hardware(versus)
+        return Shown(profile, modelled, other, library.acceptance(vector))
+    except SequoiaError as error:
+        place.error(str(error))
+        return None
+    finally:
+        if source == PROFILES:
+            measure_machine()
+        add_file()
+
+
+def _picked() -> HardwareProfile:
+    profile = library.hardware(hardware_picker(st, lambda: None))
+    st.caption(f"{profile.origin.capitalize()}: {profile.device}, {profile.dtype}.")
+    if library.is_own_profile(profile.name):
+        st.button("Delete it", key="delete", on_click=library.delete_profile, args=(profile.name,))
+    return profile
+
+
+def _modelled() -> tuple[HardwareProfile, Modelled]:
+    modelled = modelled_controls()
+    name = f"{modelled.machine.gpu.name or 'typed-in'}-{modelled.target.name}-{modelled.draft.name}"
+    if st.button("Keep it", key="keep", help="Adds the profile to the pickers of all pages."):
+        kept = library.add_profile(modelled.profile, name)
+        st.caption(f"Kept as `{kept}`.")
+    return modelled.profile, modelled
+
+
+def _draft() -> str:
+    choice = acceptance_picker(st, lambda: None)
+    temperature = slider("Temperature", "temperature", 0.05) if choice == AUTO else None
+    name = vector_name(choice, temperature or 0.0)
+    with suppress(SequoiaError):
+        vector_note(name, temperature)
+    return name
