@@ -1,22 +1,19 @@
 """Acceptance of a run against the calibrated vector, by rank and by depth."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
 from pages import _library as library
-from pages._charts import GRID, colours, ground
 from pages._generate import RunView
 from pages._inputs import AUTO, vector_name
-from sequoia_core.decode.trace_acceptance import Rates, TraceAcceptance, trace_acceptance
+from pages._rate_chart import rate_chart
+from sequoia_core.decode.trace_acceptance import TraceAcceptance, trace_acceptance
 from sequoia_core.errors import InputError, SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.methods import METHODS, PLAIN, rule_fits
 
 MOST_RANKS, MOST_DEPTHS = 12, 12
-# Run and vector stand side by side, so that neither hides the other's error.
-SHIFT = 0.1
 
 
 def run_acceptance(view: RunView) -> None:
@@ -34,11 +31,13 @@ def run_acceptance(view: RunView) -> None:
         expected = None if vector is None else _padded(vector.at_depth(0), ranks)
         if vector is not None and vector.rows.shape[0] > 1:
             expected = None  # One rate a depth: there is no single rate by rank.
-        _chart("acceptance_by_rank", by_rank, ranks, expected, "drafted child", first=1)
+        rate_chart("acceptance_by_rank", by_rank, ranks, expected, "drafted child", first=1)
     with right:
         st.markdown("**Acceptance of the first child by depth**")
         expected = None if vector is None else _first_by_depth(vector, depths)
-        _chart("acceptance_by_depth", by_depth, depths, expected, "depth of its parent", first=0)
+        rate_chart(
+            "acceptance_by_depth", by_depth, depths, expected, "depth of its parent", first=0
+        )
     st.caption(f"{words} {_sample_words(view, int(found.nodes.sum()))}")
 
 
@@ -101,116 +100,3 @@ def _first_by_depth(vector: AcceptanceVector, depths: int) -> list[float]:
         return [float(vector.at_depth(depth)[0]) for depth in range(depths)]
     rows = vector.by_depth
     return [float(rows[min(depth, len(rows) - 1)][0]) for depth in range(depths)]
-
-
-def _chart(
-    key: str,
-    found: Rates,
-    count: int,
-    expected: list[float | None] | None,
-    axis: str,
-    *,
-    first: int,
-) -> None:
-    """Points of the run with their errors, and beside them the vector's. first: x of entry 0."""
-    points = _points(found, count, first)
-    series = [_run_series(points)]
-    if expected is not None:
-        series.append(_vector_series(expected, first))
-    option = {
-        "animation": False,
-        "grid": GRID,
-        "legend": {
-            "top": 0,
-            "right": 0,
-            "itemWidth": 12,
-            "itemHeight": 10,
-            "textStyle": {"fontSize": 11},
-        },
-        "tooltip": {"trigger": "item", "formatter": "{a}: {b}"},
-        # Names stand on the first axis; points on the second, where they can stand side by side.
-        "xAxis": [
-            {
-                "type": "category",
-                "data": [str(first + index) for index in range(count)],
-                "name": axis,
-                "nameLocation": "middle",
-                "nameGap": 26,
-            },
-            {"type": "value", "min": first - 0.5, "max": first + count - 0.5, "show": False},
-        ],
-        "yAxis": {
-            "type": "value",
-            "min": 0,
-            "max": 1,
-            "interval": 0.25,
-            "axisLine": {"show": False},
-        },
-        "series": series,
-    }
-    named = ", ".join(f"{x}: {words}" for x, _, _, words in points)
-    st.echarts_chart(
-        option, key=key, height=210, alt=f"Share accepted in this run by {axis}. {named}"
-    )
-
-
-def _points(found: Rates, count: int, first: int) -> list[tuple[int, float, float, str]]:
-    """Place, rate, error and words of every entry that was offered at all."""
-    columns = found.rates[:count], found.standard_errors[:count], found.offered[:count]
-    return [
-        (first + index, rate, error, f"{rate:.3f} ± {error:.3f} of {offered}")
-        for index, (rate, error, offered) in enumerate(
-            zip(*(column.tolist() for column in columns), strict=True)
-        )
-        if offered
-    ]
-
-
-def _run_series(points: list[tuple[int, float, float, str]]) -> dict[str, Any]:
-    colour = colours()["accepted"]
-    bars = [
-        [
-            {"coord": [x - SHIFT, round(max(rate - error, 0), 4)]},
-            {"coord": [x - SHIFT, round(min(rate + error, 1), 4)]},
-        ]
-        for x, rate, error, _ in points
-    ]
-    return {
-        "name": "this run",
-        "type": "scatter",
-        "xAxisIndex": 1,
-        "symbolSize": 8,
-        "itemStyle": {"color": colour, "opacity": 1},
-        "data": [
-            {"name": words, "value": [x - SHIFT, round(rate, 4)]} for x, rate, _, words in points
-        ],
-        "markLine": {
-            "silent": True,
-            "symbol": "none",
-            "animation": False,
-            "label": {"show": False},
-            "lineStyle": {"color": colour, "type": "solid", "width": 2},
-            "data": bars,
-        },
-    }
-
-
-def _vector_series(expected: list[float | None], first: int) -> dict[str, Any]:
-    return {
-        "name": "vector",
-        "type": "scatter",
-        "xAxisIndex": 1,
-        "symbol": "diamond",
-        "symbolSize": 10,
-        "itemStyle": {
-            "color": ground(),
-            "borderColor": colours()["text"],
-            "borderWidth": 1.5,
-            "opacity": 1,
-        },
-        "data": [
-            {"name": f"{rate:.3f}", "value": [first + index + SHIFT, round(rate, 4)]}
-            for index, rate in enumerate(expected)
-            if rate is not None
-        ],
-    }

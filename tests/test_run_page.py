@@ -7,7 +7,7 @@ from test_pages import errors, generate, metric, open_app, press, says
 from traces import PARENTS, recorded_run, traced_step
 
 from pages._race import race_data, verdict, why_no_race
-from pages._run_acceptance import _points
+from pages._rate_chart import points_of
 from pages._shown_run import _loaded_words
 from pages._text import literal
 from pages._trace_files import loaded, recorded
@@ -110,7 +110,7 @@ def test_a_run_without_a_rival_says_why_there_is_no_race():
 
 def test_the_chart_leaves_out_what_was_never_offered():
     found = trace_acceptance([traced_step(0, 0, PARENTS, [2, 3])])
-    points = _points(found.by_rank, 2, 1)
+    points = points_of(found.by_rank, 2, 1)
     assert [(x, rate) for x, rate, _, _ in points] == [(1, 0.5), (2, 0.5)]
     assert points[0][3].endswith("of 2")
 
