@@ -125,7 +125,7 @@ function drawLane(lane, time) {
   }
   const finished = lane.shown === lane.steps.length;
   const tokens = lane.written[lane.shown], seconds = finished ? lane.ends.at(-1) : time;
-  const rate = tokens ? tokens / lane.ends[lane.shown - 1] : 0;
+  const rate = seconds ? tokens / seconds : 0;
   lane.figures.textContent = `${finished ? "✓ " : ""}${seconds.toFixed(2)} s · `
     + `${tokens} ${tokens === 1 ? "token" : "tokens"} · ${rate.toFixed(1)} tokens/s`;
   lane.root.dataset.finished = finished;
