@@ -10,6 +10,7 @@ from pages._inputs import (
     NO_HARDWARE,
     acceptance_choices,
     acceptance_picker,
+    hardware_note,
     hardware_picker,
     vector_name,
     vector_note,
@@ -150,6 +151,7 @@ def _pickers(temperature: float, rule: str) -> tuple[str | None, str]:
     hardware = hardware_picker(left, look_at_plan)
     name = vector_name(acceptance_picker(right, look_at_plan), temperature, rule)
     vector_note(name, temperature, rule)
+    hardware_note(hardware)
     return hardware, name
 
 

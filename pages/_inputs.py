@@ -51,6 +51,29 @@ def hardware_picker(place, on_change: Callable[[], None]) -> str | None:
     )
 
 
+def hardware_note(name: str | None) -> None:
+    """A caption where the profile's seconds are not those of the loaded pair."""
+    engine = server().worker.resident
+    with suppress(SequoiaError):
+        if name and (words := hardware_words(name, engine and engine.pair)):
+            st.caption(words)
+
+
+def hardware_words(name: str, pair) -> str:
+    """Whose seconds the profile has and which to choose; empty where they are the pair's own."""
+    measured_with = library.hardware(name).target_model
+    if pair is None or measured_with in ("", pair.target_name):
+        return ""
+    others = map(library.hardware, library.hardware_names())
+    fitting = [other.name for other in others if other.target_model == pair.target_name]
+    mend = [f"choose `{other}`" for other in fitting]
+    mend += ["`python -m sequoia_core profile` measures yours"]
+    return (
+        f"Hardware `{name}` was measured with {measured_with}, not {pair.target_name}, so its "
+        f"speedups are not this pair's: {mend[0]}."
+    )
+
+
 def vector_name(choice: str, temperature: float, rule: str = "sequoia") -> str:
     """The vector that `choice` means: for auto, the bundled pair's of the rule nearest to it."""
     return bundled_acceptance(temperature, rule) if choice == AUTO else choice
@@ -88,8 +111,8 @@ def vector_words(
 
 
 def same_pair(vector: AcceptanceVector, pair) -> bool:
-    """Whether the vector was measured on the loaded pair."""
-    return (vector.target, vector.draft) == (pair.target_name, pair.draft_name)
+    """Whether the vector was measured on the loaded pair, or on the one that it stands in for."""
+    return (vector.target, vector.draft) in ((pair.target_name, pair.draft_name), pair.voices)
 
 
 def known_tokens(profile: HardwareProfile) -> int:

@@ -9,12 +9,16 @@ from pages._worker import Job, Worker
 
 @dataclass(frozen=True, slots=True)
 class PairChoice:
-    """What the sidebar asks for; target and draft both None means the bundled pair."""
+    """What the sidebar asks for; target and draft both None means the bundled pair.
+
+    cost: the shape whose cost the bundled pair takes, None to leave it as it is.
+    """
 
     target: str | None = None
     draft: str | None = None
     device: str = "auto"
     dtype: str = "auto"
+    cost: str | None = None
 
 
 def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
@@ -26,7 +30,7 @@ def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
         from sequoia_core.decode.engine import Engine
         from sequoia_core.decode.pair import PairSpec, load_pair
 
-        spec = PairSpec(choice.target, choice.draft, choice.device, choice.dtype)
+        spec = PairSpec(choice.target, choice.draft, choice.device, choice.dtype, choice.cost)
         worker.resident = Engine(load_pair(spec, job.report))
         # Hundreds of thousands of objects of torch and transformers stay for good. Streamlit
         # collects garbage after every run of a page, and would walk them all, 0.2 s each time.

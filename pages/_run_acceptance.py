@@ -68,8 +68,8 @@ def _vector(view: RunView) -> tuple[AcceptanceVector | None, str]:
             f"{rule}, so they are not compared."
         )
     words = f"Diamonds: `{name}`."
-    origin = view.origin
-    if origin and (origin.target, origin.draft) != (vector.target, vector.draft):
+    origin, measured_on = view.origin, (vector.target, vector.draft)
+    if origin and measured_on not in ((origin.target, origin.draft), origin.voices):
         words = f"Diamonds: `{name}`, which was not measured on this run's pair."
     elif vector.temperature is not None and abs(vector.temperature - temperature) > 0.05:
         words = f"Diamonds: `{name}`, measured at temperature {vector.temperature:g}."

@@ -5,9 +5,11 @@ import streamlit as st
 from pages._pair import PairChoice, load_work
 from pages._state import server, session_id
 from pages._worker import FAILED, QUEUED
+from sequoia_core.decode.shapes import SHAPES, TARGETS
 from sequoia_core.errors import SequoiaError
 
 BUNDLED, OWN = "Bundled", "Your own"
+AS_IT_IS = "as it is"
 
 
 def sidebar() -> None:
@@ -29,17 +31,19 @@ def _model_pair(was_active: bool) -> None:
         width="stretch",
         persist_state="session",
     )
-    target = draft = None
+    target = draft = cost = None
     if source == OWN:
         target = _model_name("Target", "target", "Qwen/Qwen3-1.7B")
         draft = _model_name("Draft", "draft", "Qwen/Qwen3-0.6B")
+    else:
+        cost = _cost()
     device_column, dtype_column = st.columns(2)
     device = device_column.selectbox("Device", devices(), key="device", persist_state="session")
     dtype = dtype_column.selectbox(
         "Dtype", ["auto", "float32", "bfloat16", "float16"], key="dtype", persist_state="session"
     )
     if st.button("Load", key="load", width="stretch", disabled=server().load.active):
-        _load(source, PairChoice(target or None, draft or None, device, dtype))
+        _load(source, PairChoice(target or None, draft or None, device, dtype, cost))
     _status()
     if was_active and not server().load.active:
         st.rerun()
@@ -53,6 +57,25 @@ def _model_name(label: str, key: str, example: str) -> str:
         persist_state="session",
         help="A folder written by save_pretrained, or a name on the Hugging Face hub.",
     ).strip()
+
+
+def _cost() -> str | None:
+    """The shape whose cost the bundled pair is to have, or None."""
+    choice = st.selectbox(
+        "Target cost",
+        [AS_IT_IS, *TARGETS],
+        key="target_cost",
+        persist_state="session",
+        format_func=_cost_label,
+        help="A stand-in has the matrices of the named shape, all of them in memory, and so its "
+        "cost and speedup, but still writes what the bundled pair writes. What does not fit into "
+        "memory is refused.",
+    )
+    return None if choice == AS_IT_IS else choice
+
+
+def _cost_label(name: str) -> str:
+    return name if name == AS_IT_IS else f"{name} ({_millions(SHAPES[name].parameters)})"
 
 
 @st.cache_data(show_spinner=False)
@@ -92,6 +115,8 @@ def _status() -> None:
 def _facts(pair) -> None:
     target, draft = pair.parameters
     st.markdown(f"**{pair.target_name}** verifies  \n**{pair.draft_name}** drafts")
+    if pair.voices != (pair.target_name, pair.draft_name):
+        st.caption(f"Stand-in: a larger model's cost, the text of {pair.voices[0]}.")
     st.caption(
         f"{_millions(target)} and {_millions(draft)} parameters · {pair.device} · {pair.dtype} · "
         f"{pair.memory_bytes / 1e6:,.0f} MB · context {pair.context_length:,} tokens"

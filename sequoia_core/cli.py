@@ -25,6 +25,7 @@ COMMANDS = {
     "model-hardware": "model a GPU that you do not have, for a pair",
     "bench": "measure every method side by side",
     "verify": "check that every method is lossless for a pair",
+    "stand-in": "give the bundled pair the cost of a larger one, its text unchanged",
 }
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130

@@ -17,6 +17,10 @@ from pathlib import Path
 
 import pytest
 
+# Tiny models gain nothing from a second thread, and threads that wait for a core that another
+# program holds lose a lot. Read by torch when it is loaded, here and in the served dashboard.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_FLAGS = (

@@ -1,11 +1,15 @@
 """generate, calibrate and profile as a user calls them, on the bundled pair."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
+from sequoia_core.assets import asset
 from sequoia_core.cli import main
+from sequoia_core.commands._prompts import read_prompts
+from sequoia_core.decode.chat import turns_of
 from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.trace_acceptance import trace_acceptance
 from sequoia_core.decode.trace_file import read_trace
@@ -184,6 +188,43 @@ def test_a_prompts_file_of_another_kind_is_refused(capsys, tmp_path, content):
     file.write_text(content, encoding="utf-8")
     out = str(tmp_path / "a.json")
     assert str(file) in refusal(capsys, "calibrate", "--prompts", str(file), "--out", out)
+
+
+def test_a_prompts_file_may_hold_conversations(tmp_path):
+    file = tmp_path / "p.jsonl"
+    turns = [{"role": "user", "content": "Hello"}]
+    rows = [{"text": "Once"}, {"text": turns}]
+    file.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    plain, conversation = read_prompts(file)
+    assert (plain, turns_of(conversation)) == ("Once", turns)
+
+
+def test_a_conversation_with_a_bad_turn_is_refused_by_the_files_name(capsys, tmp_path):
+    file = tmp_path / "p.jsonl"
+    file.write_text('{"text": [{"role": "user"}]}', encoding="utf-8")
+    out = str(tmp_path / "a.json")
+    message = refusal(capsys, "calibrate", "--prompts", str(file), "--out", out)
+    assert str(file) in message
+    assert "Turn 0" in message
+
+
+def test_the_bundled_pair_has_no_chat_template(capsys):
+    message = refusal(capsys, "generate", *PROMPT, *PAIR, "--chat", "--budget", "4")
+    assert "stories-27m has no chat template" in message
+
+
+def test_generate_answers_a_conversation(capsys, tmp_path):
+    """A folder of the bundled draft with a template added: --chat must put the turns into it."""
+    folder = tmp_path / "chat"
+    shutil.copytree(asset("models/stories-1m"), folder)
+    template = "{% for turn in messages %}{{ turn.role + ': ' + turn.content + '. ' }}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    models = ["--target", str(folder), "--draft", str(folder), *PAIR]
+    options = [*models, "--max-new-tokens", "4", "--budget", "3", "--depth", "1"]
+    turns = '[{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Yes"}]'
+    chat = answer(capsys, "generate", "--prompt", turns, "--chat", *options)
+    text = answer(capsys, "generate", "--prompt", "user: Hello. assistant: Yes. ", *options)
+    assert chat["token_ids"] == text["token_ids"]
 
 
 def test_a_missing_prompts_file_is_refused(capsys, tmp_path):

@@ -3,18 +3,24 @@
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages import _sidebar
+from pages._inputs import hardware_words, vector_words
 from pages._state import server
 from pages._text import run_html
 from pages._tree_view import counts_text, decoded, step_table
 from pages._url import link_mistakes
 from pages._worker import DONE, FAILED, QUEUED, RUNNING, STOPPED, Worker
 from sequoia_core import assets
+from sequoia_core.decode import memory, shapes
+from sequoia_core.decode.shapes import Shape
 from sequoia_core.decode.trace import Bonus, Nodes, Seconds, StepTrace
 from sequoia_core.errors import InputError
+from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.methods import NAMES
 
 APP = Path(__file__).resolve().parent.parent / "app.py"
@@ -342,6 +348,50 @@ def test_a_pair_that_cannot_be_loaded_leaves_the_loaded_one(finished_app, tmp_pa
     assert "do not share a vocabulary" in error
     assert server().worker.resident is resident
     assert any("stories-27m" in shown.value for shown in app.markdown)
+
+
+def load_cost(app: AppTest, cost: str) -> AppTest:
+    """Ask for the bundled pair at this cost, and wait for the end of the attempt."""
+    app.selectbox(key="target_cost").set_value(cost).run()
+    press(app, "load")
+    wait_for(lambda: not server().load.active)
+    return app.run()
+
+
+def test_a_target_cost_is_loaded_labelled_and_refused_where_it_does_not_fit(
+    finished_app, monkeypatch
+):
+    small = Shape("small", 8, 576, 1376, 9, 9, 64, 4096, tied=True)
+    monkeypatch.setitem(shapes.SHAPES, "small", small)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 10**9)
+    monkeypatch.setattr(_sidebar, "TARGETS", ("small", *shapes.TARGETS))
+    app = AppTest.from_function(sidebar_alone, default_timeout=60).run()
+    options = app.selectbox(key="target_cost").options
+    assert {"as it is", "demo-300m (303.1 M)", "llama-2-7b (6.74 B)"} <= set(options)
+    load_cost(app, "small")
+    pair = server().worker.resident.pair
+    assert (pair.target_name, pair.draft_name) == ("stories-27m as small", "stories-1m")
+    assert any("stories-27m as small" in shown.value for shown in app.markdown)
+    assert any("the text of stories-27m" in shown.value for shown in app.caption)
+    assert not errors(app)
+    acceptance = load_acceptance("bundled-t0")
+    assert "measured on this pair" in vector_words(acceptance, pair, 0.0)
+    assert "profile` measures yours" in hardware_words("cpu-2-cores", pair)
+    [error] = errors(load_cost(app, "llama-2-70b"))
+    assert "stories-27m as llama-2-70b" in error
+    assert "bytes" in error
+    assert server().worker.resident.pair is pair
+    assert any("stories-27m as small" in shown.value for shown in app.markdown)
+    load_cost(app, "as it is")
+    assert hardware_words("cpu-2-cores", server().worker.resident.pair) == ""
+
+
+def test_a_profile_of_another_cost_is_warned_of_with_the_one_to_choose():
+    pair = SimpleNamespace(target_name="stories-27m as demo-300m")
+    warning = hardware_words("cpu-2-cores", pair)
+    assert "measured with stories-27m, not stories-27m as demo-300m" in warning
+    assert "choose `cpu-2-cores-demo-300m-" in warning
+    assert hardware_words("cpu-2-cores", None) == ""
 
 
 def other_vocabulary(folder: Path) -> str:

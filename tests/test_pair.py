@@ -6,6 +6,7 @@ from fakes import tiny_llama, tiny_pair, word_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from sequoia_core import assets
+from sequoia_core.decode.chat import turns_of
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.pair import PairSpec, load_pair
@@ -53,6 +54,33 @@ def test_a_padded_embedding_is_cut_to_the_common_vocabulary(tmp_path):
         "cpu",
     )
     assert load_pair(spec).vocab == 12
+
+
+def test_a_longer_vocabulary_of_the_same_family_is_taken(tmp_path):
+    """As within Qwen: the later model has more tokens, and both matrices have rows for them."""
+    spec = PairSpec(
+        saved(tmp_path / "t", 16, tokenizer_vocab=10),
+        saved(tmp_path / "d", 12, seed=1, tokenizer_vocab=8),
+        "cpu",
+        "float32",
+    )
+    pair = load_pair(spec)
+    assert pair.vocab == 12
+    settings = GenerationSettings(max_new_tokens=20)
+    tree, plain = (
+        [token for step in Engine(pair).run("t1 t2", settings, shape) for token in step.committed]
+        for shape in (TokenTree([-1, 0, 0, 1]), TokenTree([-1]))
+    )
+    assert tree == plain
+
+
+def test_an_id_with_two_meanings_is_refused(tmp_path):
+    spec = PairSpec(saved(tmp_path / "t", 8), saved(tmp_path / "d", 8), "cpu")
+    file = tmp_path / "d" / "tokenizer.json"
+    swapped = file.read_text().replace('"t6"', '"x"').replace('"t7"', '"t6"').replace('"x"', '"t7"')
+    file.write_text(swapped)
+    with pytest.raises(ModelError, match=r"\(8 and 8 tokens, 6 of them equal\)"):
+        load_pair(spec)
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(tmp_path):
@@ -126,44 +154,6 @@ SMALL = {
     "head_dim": 8,
     "max_position_embeddings": 64,
 }
-ARCHITECTURES = {
-    "llama": SMALL,
-    "qwen2": SMALL,
-    "qwen3": SMALL,
-    "mistral": SMALL | {"sliding_window": 4},
-    "gemma2": SMALL | {"sliding_window": 4, "query_pre_attn_scalar": 8},
-    "gemma3_text": SMALL | {"sliding_window": 4, "query_pre_attn_scalar": 8},
-    "phi3": SMALL | {"pad_token_id": 0},
-    "mixtral": SMALL | {"num_local_experts": 4},
-    "gpt2": {"vocab_size": 40, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
-}
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_tree_attention_equals_plain_forwards_on(architecture, dtype):
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(architecture, **ARCHITECTURES[architecture])
-    model = AutoModelForCausalLM.from_config(config).to(dtype)
-    assert self_test(TreeModel(model, architecture)).trees
-
-
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_tokens_appended_one_by_one_have_the_logits_of_the_whole_text_on(architecture, packed):
-    """A single token is where no mask is made."""
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(architecture, **ARCHITECTURES[architecture])
-    plain = AutoModelForCausalLM.from_config(config).eval()
-    ids = torch.randint(1, 40, (10,)).tolist()
-    with torch.inference_mode():
-        whole = plain(input_ids=torch.tensor([ids])).logits[0]
-    model = TreeModel(plain, architecture)
-    if packed:
-        model.pack()
-    model.reset(len(ids))
-    for token, wanted in zip(ids, whole, strict=True):
-        assert torch.allclose(model.append([token]), wanted, atol=1e-4)
 
 
 def test_recurrent_layers_are_refused_by_name():
@@ -187,3 +177,62 @@ def test_a_model_that_ignores_the_tree_mask_is_kept_to_chains():
     support = self_test(model)
     assert not support.trees
     assert "deaf does not follow a tree attention mask" in support.reason
+
+
+TEMPLATE = (
+    "{% for turn in messages %}{% if turn.role == 'system' %}{{ raise_exception('no system') }}"
+    "{% endif %}{{ ('t1 ' if turn.role == 'user' else 't2 ') + turn.content + ' t3 ' }}{% endfor %}"
+    "{% if add_generation_prompt %}t2{% endif %}"
+)
+
+
+def chat_pair():
+    """A tiny pair whose tokenizer has a chat template: t1 user, t2 assistant, t3 end of turn."""
+    pair = tiny_pair()
+    pair.tokenizer.chat_template = TEMPLATE
+    return pair
+
+
+def test_a_prompt_is_a_users_turn_and_the_answer_begins():
+    assert chat_pair().encode_chat(turns_of("t5 t6")) == [1, 5, 6, 3, 2]
+
+
+def test_a_json_list_is_a_conversation_of_several_turns():
+    turns = (
+        '[{"role": "user", "content": "t5"}, {"role": "assistant", "content": "t6"}, '
+        '{"role": "user", "content": "t7"}]'
+    )
+    assert chat_pair().encode_chat(turns_of(turns)) == [1, 5, 3, 2, 6, 3, 1, 7, 3, 2]
+
+
+def test_text_that_only_looks_like_json_is_a_users_turn():
+    assert turns_of("[1, 2]") == [{"role": "user", "content": "[1, 2]"}]
+    assert turns_of("[not json") == [{"role": "user", "content": "[not json"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (" ", "prompt is empty"),
+        ('[{"role": "user"}]', "Turn 0 .* 'content'"),
+        ('[{"role": "user", "content": "a"}, "b"]', "Turn 1"),
+        ('[{"role": 1, "content": "a"}]', "Turn 0"),
+    ],
+)
+def test_turns_without_role_and_content_are_refused(text, words):
+    with pytest.raises(InputError, match=words):
+        turns_of(text)
+
+
+def test_turns_that_the_template_does_not_take_are_refused_with_its_reason():
+    with pytest.raises(InputError, match="tiny target refuses these turns: no system"):
+        chat_pair().encode_chat([{"role": "system", "content": "t1"}])
+
+
+def test_a_model_without_a_chat_template_says_so():
+    with pytest.raises(ModelError, match="tiny target has no chat template"):
+        tiny_pair().encode_chat(turns_of("t1"))
+
+
+def test_token_ids_pass_as_they_are():
+    assert tiny_pair().encode([3, 1]) == [3, 1]

@@ -28,6 +28,7 @@ LATER = (
     "machine",
     "created",
     "versions",
+    "voices",
     "plain",
     "ranks",
 )
@@ -88,6 +89,7 @@ WRONG = [
     ("timings.decode_seconds", 9.0, "timings.decode_seconds must be the sum"),
     ("timings.prefill_seconds", float("inf"), "timings.prefill_seconds must be finite"),
     ("versions", {"torch": 2}, "versions.torch must be a text"),
+    ("voices", ["big"], "voices must have 2 to 2 entries, got 1"),
     ("plain.pieces", ["a"], "plain.pieces must have 4 to 4 entries, got 1"),
     ("plain.seconds", [0.1, 0.1, -1, 0.1], "plain.seconds[2] must be between 0 and"),
     ("ranks.ranks", [0, 0, 0, 4], "ranks.ranks must be between -1 and 3, got 4"),

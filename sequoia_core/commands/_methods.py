@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 
-from sequoia_core.commands._models import Say
+from sequoia_core.commands._models import Say, add_hardware_argument, named_hardware
 from sequoia_core.decode.drafting import StaticTree
 from sequoia_core.decode.methods import (
     AUTOREGRESSIVE,
@@ -62,7 +62,7 @@ class Planned:
 def add_planning_arguments(parser: ArgumentParser) -> None:
     """--acceptance and --hardware."""
     parser.add_argument("--acceptance", help="preset or file to plan with")
-    parser.add_argument("--hardware", default=DEFAULT_HARDWARE, help="preset or file to plan with")
+    add_hardware_argument(parser)
 
 
 def planned_method(
@@ -85,7 +85,10 @@ def planned_method(
         return Planned(plain_method())
     preset = arguments.acceptance or bundled_acceptance(arguments.temperature, METHODS[name].rule)
     acceptance = load_acceptance(preset)
-    plan = plan_for(name, acceptance, load_hardware(arguments.hardware), budget=budget, depth=depth)
+    # Where both are fixed the profile chooses nothing, so any will do.
+    fixed = budget is not None and depth is not None and not arguments.hardware
+    hardware = load_hardware(DEFAULT_HARDWARE) if fixed else named_hardware(arguments)
+    plan = plan_for(name, acceptance, hardware, budget=budget, depth=depth)
     own_rule = rule_fits(name, acceptance)
     if not own_rule:
         say(f"{name} is planned with {preset}, whose acceptance is that of {acceptance.rule}")

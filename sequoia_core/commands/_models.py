@@ -8,14 +8,22 @@ import torch
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
 from sequoia_core.errors import InputError
+from sequoia_core.plan.hardware import HardwareProfile, load_hardware
+from sequoia_core.plan.presets import bundled_hardware
 
 Say = Callable[[str], None]
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
-    """--target, --draft, --device, --dtype and --threads."""
+    """--target, --draft, --like, --draft-like, --device, --dtype and --threads."""
     parser.add_argument("--target", help="folder or Hugging Face name; default: the bundled pair")
     parser.add_argument("--draft", help="folder or Hugging Face name of the draft model")
+    parser.add_argument(
+        "--like",
+        metavar="SHAPE",
+        help="give the bundled pair the cost of a larger one (see the command stand-in)",
+    )
+    parser.add_argument("--draft-like", metavar="SHAPE", help="the draft's cost; or bundled")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     parser.add_argument("--threads", type=int, help="on a CPU; default: torch's, one a core")
@@ -27,6 +35,13 @@ def add_sampling_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--max-new-tokens", type=int, default=128, help="written after a prompt")
     parser.add_argument("--seed", type=int, default=0)
+
+
+def add_hardware_argument(parser: ArgumentParser) -> None:
+    """--hardware; without it, see `named_hardware`."""
+    parser.add_argument(
+        "--hardware", help="preset or file to plan with; default: the bundled one of this cost"
+    )
 
 
 def sampling_settings(arguments: Namespace) -> GenerationSettings:
@@ -45,8 +60,22 @@ def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
         if arguments.threads < 1:
             raise InputError(f"--threads must be at least 1, got {arguments.threads}.")
         torch.set_num_threads(arguments.threads)
-    spec = PairSpec(arguments.target, arguments.draft, arguments.device, arguments.dtype)
+    spec = PairSpec(
+        arguments.target,
+        arguments.draft,
+        arguments.device,
+        arguments.dtype,
+        arguments.like,
+        arguments.draft_like,
+    )
     return load_pair(spec, by_fraction(say))
+
+
+def named_hardware(arguments: Namespace) -> HardwareProfile:
+    """The profile to plan with: the one named, or the bundled one of this pair's cost."""
+    if arguments.hardware:
+        return load_hardware(arguments.hardware)
+    return load_hardware(bundled_hardware(arguments.dtype, arguments.like, arguments.draft_like))
 
 
 def by_fraction(say: Say) -> Callable[[float, str], None]:

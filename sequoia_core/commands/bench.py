@@ -21,12 +21,12 @@ from sequoia_core.commands._models import (
     load_named_pair,
     sampling_settings,
 )
-from sequoia_core.commands.calibrate import read_prompts
+from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.packing import native_dtypes
-from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, tagged, write_json
 from sequoia_core.measure.benchmark import BASELINE, Method, Prediction, benchmark
@@ -53,6 +53,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated")
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     add_planning_arguments(parser)
+    add_chat_argument(parser)
     add_sampling_arguments(parser)
     # None: the bundled profile of the dtype that is measured in.
     parser.set_defaults(hardware=None)
@@ -71,6 +72,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     arguments.dtype, arguments.hardware = _dtype_and_hardware(arguments)
     plans = {name: planned_method(name, arguments, progress) for name in names if name in NAMES}
     pair = load_named_pair(arguments, progress)
+    prompts = encoded(pair, prompts, arguments.chat)
     # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
     methods = _methods(pair, settings, names, plans, prompts[-3:], progress)
     rows = benchmark(
@@ -103,7 +105,7 @@ def _dtype_and_hardware(arguments: Namespace) -> tuple[str, str]:
         here = native_dtypes()
         profiled = load_hardware(named).dtype if named else ""
         dtype = profiled if profiled in here else here[-1]
-    return dtype, named or bundled_hardware(dtype)
+    return dtype, named or bundled_hardware(dtype, arguments.like, arguments.draft_like)
 
 
 def _prediction(planned: Planned) -> Prediction | None:
@@ -118,7 +120,7 @@ def _methods(
     settings: GenerationSettings,
     names: list[str],
     plans: dict[str, Planned],
-    tuning_prompts: list[str],
+    tuning_prompts: list[Prompt],
     progress: Say,
 ) -> dict[str, Method]:
     methods: dict[str, Method] = {}

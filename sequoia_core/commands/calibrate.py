@@ -1,11 +1,9 @@
 """`calibrate`: measure a pair's acceptance vectors on the target's own text."""
 
-import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from sequoia_core.assets import asset
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
@@ -14,7 +12,8 @@ from sequoia_core.commands._models import (
     load_named_pair,
     sampling_settings,
 )
-from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
+from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, write_json
 from sequoia_core.measure.calibration import WIDTH, measure_acceptance
 from sequoia_core.plan.acceptance import RULES
@@ -27,6 +26,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser = subparsers.add_parser("calibrate", description="Measure the acceptance vector.")
     add_model_arguments(parser)
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
+    add_chat_argument(parser)
     add_sampling_arguments(parser)
     parser.add_argument("--width", type=int, default=WIDTH, help="children drawn at a position")
     parser.add_argument(
@@ -58,7 +58,11 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
     pair = load_named_pair(arguments, progress)
     calibration = measure_acceptance(
-        pair, prompts, settings, width=arguments.width, progress=by_fraction(progress)
+        pair,
+        encoded(pair, prompts, arguments.chat),
+        settings,
+        width=arguments.width,
+        progress=by_fraction(progress),
     )
     vectors = {rule: calibration.vector(rule).to_dict() for rule in rules}
     for rule, file in files.items():
@@ -87,24 +91,6 @@ def out_files(out: Path, rules: list[str]) -> dict[str, Path]:
     if len(rules) == 1:
         return {rules[0]: out}
     return {rule: out.with_name(f"{out.stem}.{rule}{out.suffix}") for rule in rules}
-
-
-def read_prompts(path: Path | None) -> list[str]:
-    """Prompts of a JSON lines file, or the bundled calibration prompts."""
-    path = path or asset("calibration_prompts.jsonl")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.strip()]
-        prompts = [row["text"] for row in rows]
-    except OSError as error:
-        raise FileFormatError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileFormatError(
-            f"{path} must hold one JSON object a line, each with a 'text'."
-        ) from error
-    if not all(isinstance(prompt, str) and prompt.strip() for prompt in prompts):
-        raise FileFormatError(f"{path} holds a prompt that is empty or not text.")
-    return prompts
 
 
 def describe(result: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from sequoia_core.commands._models import (
     load_named_pair,
     sampling_settings,
 )
+from sequoia_core.commands._prompts import add_chat_argument, encoded
 from sequoia_core.decode.engine import Engine, Run
 from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.trace import StepTrace
@@ -24,6 +25,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("generate", description="Continue a prompt.")
     parser.add_argument("--prompt", required=True, help="text to continue")
+    add_chat_argument(parser)
     add_model_arguments(parser)
     parser.add_argument("--method", default="sequoia", help=f"one of: {', '.join(NAMES)}")
     parser.add_argument("--budget", type=int, help="tokens per target pass; default: planned")
@@ -47,9 +49,10 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         arguments.method, arguments, progress, budget=arguments.budget, depth=arguments.depth
     )
     pair = load_named_pair(arguments, progress)
+    [prompt] = encoded(pair, [arguments.prompt], arguments.chat)
     traced = bool(arguments.trace)
     engine = Engine(pair)
-    generation = engine.run(arguments.prompt, settings, planned.method, trace=traced)
+    generation = engine.run(prompt, settings, planned.method, trace=traced)
     steps = list(generation)
     if traced:
         _write_trace(arguments, engine, generation, steps)

@@ -89,6 +89,7 @@ def load_model(source: str, name: str, device: torch.device, dtype: torch.dtype)
         dtype=dtype,
         use_safetensors=True,
     )
+    check_rollback(model, name)
     try:
         return model.to(device).eval()
     except torch.OutOfMemoryError as error:
@@ -98,6 +99,19 @@ def load_model(source: str, name: str, device: torch.device, dtype: torch.dtype)
             f"{name} needs {size:,} bytes and {device} has {free:,} free; choose a smaller model, "
             "another dtype or the CPU."
         ) from error
+
+
+def check_rollback(model, name: str) -> None:
+    """Raise ModelError for a model with a recurrent state, which no token can be taken back from.
+
+    Configurations name such layers in some versions of transformers only (`AttentionKinds` reads
+    them there); the model's class says so in all.
+    """
+    if getattr(model, "_is_stateful", False):
+        raise ModelError(
+            f"{name} ({model.config.model_type}) keeps a recurrent state, which cannot return to "
+            "an accepted path; choose a model with attention only."
+        )
 
 
 def _load(loader, source: str, name: str, what: str, **options):

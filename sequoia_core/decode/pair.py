@@ -8,15 +8,23 @@ import numpy as np
 import torch
 
 from sequoia_core.assets import asset
+from sequoia_core.decode.chat import Turn, chat_ids
 from sequoia_core.decode.loading import load_model, load_tokenizer, resolve_device, resolve_dtype
+from sequoia_core.decode.memory import check_fits
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.self_test import SelfTest, self_test
+from sequoia_core.decode.shapes import Shape, draft_shape, find_shape
+from sequoia_core.decode.stand_in import stand_in
 from sequoia_core.errors import InputError, ModelError
 from sequoia_core.tree.token_tree import TokenTree
 
 BUNDLED_TARGET, BUNDLED_DRAFT = "stories-27m", "stories-1m"
+# The bundled pair's context: a stand-in's cache is counted with the memory it needs.
+STAND_IN_TOKENS = 512
 
 Progress = Callable[[float, str], None]
+# Text, or its token ids.
+Prompt = str | Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +33,54 @@ class PairSpec:
 
     target, draft: a folder or a Hugging Face name; both None means the bundled pair.
     device: auto, cpu, cuda or cuda:N. dtype: auto, float32, bfloat16 or float16.
+    target_cost: a shape's name or a config.json; the bundled target then is a stand-in of that
+    cost. draft_cost: the same for the draft; None is the draft that goes with the target's shape,
+    bundled leaves it as it is.
     """
 
     target: str | None = None
     draft: str | None = None
     device: str = "auto"
     dtype: str = "auto"
+    target_cost: str | None = None
+    draft_cost: str | None = None
 
     def __post_init__(self) -> None:
         if bool(self.target) != bool(self.draft):
             missing = "draft" if self.target else "target"
             raise InputError(f"A pair needs both models; name the {missing} as well.")
+        if self.target and (self.target_cost or self.draft_cost):
+            raise InputError(
+                "A stand-in is made from the bundled pair; name no other models with it, or leave "
+                "the target's cost out."
+            )
+        if self.draft_cost and not self.target_cost:
+            raise InputError("A draft's cost goes with a target's; name the target's cost as well.")
 
     @property
     def bundled(self) -> bool:
         """No models named: the pair that comes with the project."""
         return not self.target
 
+    @property
+    def shapes(self) -> tuple[Shape | None, Shape | None]:
+        """Shapes of target and draft as stand-ins; None for a model as it is.
+
+        Raises InputError, FileFormatError or ModelError for a shape that is none.
+        """
+        if not self.target_cost:
+            return None, None
+        target = find_shape(self.target_cost)
+        return target, draft_shape(target, self.draft_cost)
+
 
 @dataclass(slots=True)
 class ModelPair:
-    """A loaded pair. Its caches belong to one run at a time."""
+    """A loaded pair. Its caches belong to one run at a time.
+
+    voices: names of the models whose text these write. A stand-in's differs from its own name,
+    and what was calibrated for the one holds for the other.
+    """
 
     target: TreeModel
     draft: TreeModel
@@ -54,7 +89,12 @@ class ModelPair:
     end_tokens: frozenset[int]
     bundled: bool
     shape_support: SelfTest
+    voices: tuple[str, str] = ("", "")
     _pieces: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not any(self.voices):
+            self.voices = (self.target.name, self.draft.name)
 
     @property
     def target_name(self) -> str:
@@ -91,11 +131,17 @@ class ModelPair:
         """Bytes of both models' weights and caches."""
         return self.target.memory_bytes + self.draft.memory_bytes
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt. Raises InputError when there is nothing in it."""
-        if not text.strip():
+        if not isinstance(prompt, str):
+            return list(prompt)
+        if not prompt.strip():
             raise InputError("The prompt is empty; write a few words to continue from.")
-        return list(self.tokenizer(text)["input_ids"])
+        return list(self.tokenizer(prompt)["input_ids"])
+
+    def encode_chat(self, turns: Sequence[Turn]) -> list[int]:
+        """Token ids of a conversation in the target's chat template, its answer about to begin."""
+        return chat_ids(self.tokenizer, turns, self.target_name)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of generated tokens, end-of-text marks left out."""
@@ -140,23 +186,56 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
     """
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
-    names = _names(spec)
+    names, shapes = _names(spec), spec.shapes
+    _check_memory(shapes, names, device, dtype)
     progress(0.0, f"Reading the tokenizer of {names[0][1]}")
-    tokenizer = load_tokenizer(*names[0])
-    _check_tokenizers(tokenizer, load_tokenizer(*names[1]), names)
-    progress(0.05, f"Loading the target {names[0][1]}")
-    target = TreeModel(load_model(*names[0], device, dtype), names[0][1])
-    progress(0.7, f"Loading the draft {names[1][1]}")
-    draft = TreeModel(load_model(*names[1], device, dtype), names[1][1])
-    vocab = _common_vocab(target, draft, tokenizer)
+    tokenizers = [load_tokenizer(*name) for name in names]
+    _check_tokenizers(*tokenizers, names)
+    progress(0.05, f"Loading the target {display_name(names[0][1], shapes[0])}")
+    target, target_vocab = _tree_model(*names[0], shapes[0], device, dtype)
+    progress(0.7, f"Loading the draft {display_name(names[1][1], shapes[1])}")
+    draft, draft_vocab = _tree_model(*names[1], shapes[1], device, dtype)
+    vocab = _common_vocab((target_vocab, draft_vocab), tokenizers, names)
     target.pack()
     draft.pack()
     progress(0.85, "Checking tree attention against plain decoding")
-    support = self_test(target).both(self_test(draft))
+    support = self_test(target, vocab).both(self_test(draft, vocab))
     progress(1.0, "Ready")
     return ModelPair(
-        target, draft, tokenizer, vocab, _end_tokens(target, tokenizer), spec.bundled, support
+        target,
+        draft,
+        tokenizers[0],
+        vocab,
+        _end_tokens(target, tokenizers[0]),
+        spec.bundled,
+        support,
+        (names[0][1], names[1][1]),
     )
+
+
+def display_name(name: str, shape: Shape | None) -> str:
+    """A model's name, and the shape whose cost it has."""
+    return f"{name} as {shape.name}" if shape else name
+
+
+def _check_memory(shapes, names, device: torch.device, dtype: torch.dtype) -> None:
+    """Refuse stand-ins that do not fit, before anything is loaded."""
+    chosen = [(name, shape) for (_, name), shape in zip(names, shapes, strict=True) if shape]
+    if chosen:
+        needed = sum(shape.bytes(STAND_IN_TOKENS, dtype.itemsize) for _, shape in chosen)
+        check_fits(needed, " with ".join(display_name(*each) for each in chosen), device)
+
+
+def _tree_model(
+    source: str, name: str, shape: Shape | None, device: torch.device, dtype: torch.dtype
+) -> tuple[TreeModel, int]:
+    """A model, enlarged where a shape is given, and how many of its logits are real."""
+    if shape is None:
+        model = TreeModel(load_model(source, name, device, dtype), name)
+        return model, model.vocab
+    small = load_model(source, name, torch.device("cpu"), torch.float32)
+    large = stand_in(small, shape, device, dtype)
+    return TreeModel(large, display_name(name, shape)), small.config.vocab_size
 
 
 def _names(spec: PairSpec) -> list[tuple[str, str]]:
@@ -168,10 +247,15 @@ def _names(spec: PairSpec) -> list[tuple[str, str]]:
 
 
 def _check_tokenizers(target, draft, names: list[tuple[str, str]]) -> None:
-    """The same ids must mean the same tokens in both models."""
-    ours, theirs = target.get_vocab(), draft.get_vocab()
-    if ours != theirs:
-        same = sum(theirs.get(token) == index for token, index in ours.items())
+    """The same ids must mean the same tokens in both models.
+
+    One may have tokens at the end that the other lacks, as a later member of a family does; then
+    both models' outputs must reach them, which `_common_vocab` looks at.
+    """
+    ours, theirs = _by_id(target), _by_id(draft)
+    shared = ours.keys() & theirs.keys()
+    same = sum(ours[index] == theirs[index] for index in shared)
+    if same < len(shared) or len(shared) < min(len(ours), len(theirs)):
         raise ModelError(
             f"{names[0][1]} and {names[1][1]} do not share a vocabulary ({len(ours):,} and "
             f"{len(theirs):,} tokens, {same:,} of them equal); choose a draft of the same family."
@@ -183,16 +267,26 @@ def _check_tokenizers(target, draft, names: list[tuple[str, str]]) -> None:
         )
 
 
-def _common_vocab(target: TreeModel, draft: TreeModel, tokenizer) -> int:
+def _by_id(tokenizer) -> dict[int, str]:
+    return {index: token for token, index in tokenizer.get_vocab().items()}
+
+
+def _common_vocab(outputs: tuple[int, int], tokenizers, names: list[tuple[str, str]]) -> int:
     """Logits used of both models; rows beyond it are padding of the embedding matrix."""
-    vocab = min(target.vocab, draft.vocab)
-    highest = max(tokenizer.get_vocab().values())
-    if highest >= vocab:
+    vocab = min(outputs)
+    sizes = [max(tokenizer.get_vocab().values()) + 1 for tokenizer in tokenizers]
+    if max(sizes) <= vocab:
+        return vocab
+    if sizes[0] != sizes[1]:
         raise ModelError(
-            f"The tokenizer has token {highest:,} but the models' outputs end at {vocab - 1:,}; "
-            "the tokenizer does not belong to these models."
+            f"{names[0][1]} and {names[1][1]} do not share a vocabulary ({sizes[0]:,} and "
+            f"{sizes[1]:,} tokens, and outputs for {outputs[0]:,} and {outputs[1]:,}); choose a "
+            "draft of the same family."
         )
-    return vocab
+    raise ModelError(
+        f"The tokenizer has token {max(sizes) - 1:,} but the models' outputs end at {vocab - 1:,}; "
+        "the tokenizer does not belong to these models."
+    )
 
 
 def _end_tokens(target: TreeModel, tokenizer) -> frozenset[int]:

@@ -11,7 +11,8 @@ from sequoia_core.tree.token_tree import TokenTree
 class Origin:
     """Which pair wrote a run, where and when; empty where that is not known.
 
-    created: date and time in ISO 8601. versions: of python, torch and transformers.
+    created: date and time in ISO 8601. versions: of python, torch and transformers. voices: the
+    models whose text target and draft write, which for stand-ins are others than themselves.
     """
 
     target: str
@@ -21,6 +22,7 @@ class Origin:
     machine: str = ""
     created: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    voices: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)

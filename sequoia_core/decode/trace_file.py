@@ -98,6 +98,7 @@ def _content(run: RecordedRun) -> dict[str, Any]:
             "machine": origin.machine,
             "created": origin.created,
             "versions": origin.versions,
+            "voices": list(origin.voices),
             "plain": None if run.plain is None else asdict(run.plain),
             "ranks": None if run.ranks is None else asdict(run.ranks),
         },
@@ -206,6 +207,7 @@ def _origin(content: dict[str, Any]) -> Origin:
         plain_text(member(content, "draft", str), "draft", MAX_NAME),
         *(plain_text(content.get(name, ""), name, MAX_NAME) for name in names),
         versions,
+        tuple(texts(content.get("voices", ["", ""]), "voices", 2)),
     )
 
 

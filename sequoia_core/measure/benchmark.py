@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from sequoia_core.decode.pair import Prompt
 from sequoia_core.errors import InputError
 
 Progress = Callable[[float, str], None]
@@ -26,7 +27,7 @@ class Outcome:
     decode_seconds: float | None = None
 
 
-Method = Callable[[str], Outcome]
+Method = Callable[[Prompt], Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Prediction:
 
 def benchmark(
     methods: Mapping[str, Method],
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     *,
     repeats: int,
     predicted: Mapping[str, Prediction | None],

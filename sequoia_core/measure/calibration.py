@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from sequoia_core.decode.engine import GenerationSettings
-from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.errors import InputError
 from sequoia_core.measure.averages import by_depth, ratio_estimate
 from sequoia_core.measure.ranks import RankedText
@@ -65,7 +65,7 @@ class Calibration:
 
 def calibrate(
     pair: ModelPair,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     settings: GenerationSettings,
     *,
     width: int = WIDTH,
@@ -80,7 +80,7 @@ def calibrate(
 
 def measure_acceptance(
     pair: ModelPair,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     settings: GenerationSettings,
     *,
     width: int = WIDTH,
@@ -119,7 +119,7 @@ def _check_count(prompts: int) -> None:
 
 
 def _written(
-    pair: ModelPair, prompts: Sequence[str], settings: GenerationSettings, progress: Progress
+    pair: ModelPair, prompts: Sequence[Prompt], settings: GenerationSettings, progress: Progress
 ) -> list[Text]:
     """The target's own continuations, with progress by tokens."""
     most, written = len(prompts) * settings.max_new_tokens, 0

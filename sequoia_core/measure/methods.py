@@ -7,7 +7,7 @@ import torch
 
 from sequoia_core.decode import methods
 from sequoia_core.decode.engine import Engine, GenerationSettings
-from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.decode.timing import now
 from sequoia_core.measure.benchmark import Method, Outcome, timed
 
@@ -20,7 +20,7 @@ def engine_method(pair: ModelPair, settings: GenerationSettings, method: methods
     """A method of our engine."""
     engine = Engine(pair)
 
-    def run(prompt: str) -> Outcome:
+    def run(prompt: Prompt) -> Outcome:
         def decode() -> tuple[int, int, float]:
             started = time.perf_counter()
             generation = engine.run(prompt, settings, method, trace=False)
@@ -50,7 +50,7 @@ def hf_assisted(pair: ModelPair, settings: GenerationSettings, assistant_tokens:
     }
     plain = _generate(pair, settings, {"assistant_model": pair.draft.model})
 
-    def run(prompt: str) -> Outcome:
+    def run(prompt: Prompt) -> Outcome:
         kept = {name: getattr(config, name, None) for name in wanted}
         config.update(**wanted)
         try:
@@ -62,7 +62,7 @@ def hf_assisted(pair: ModelPair, settings: GenerationSettings, assistant_tokens:
 
 
 def tuned_assistant_tokens(
-    pair: ModelPair, settings: GenerationSettings, prompts: list[str]
+    pair: ModelPair, settings: GenerationSettings, prompts: list[Prompt]
 ) -> int:
     """The constant that is fastest on these prompts, each tried twice after a warm-up."""
 
@@ -84,7 +84,7 @@ def _generate(pair: ModelPair, settings: GenerationSettings, extra: dict) -> Met
             "top_k": 0,
         }
 
-    def run(prompt: str) -> Outcome:
+    def run(prompt: Prompt) -> Outcome:
         def decode() -> tuple[int, int, None]:
             ids = torch.tensor([pair.encode(prompt)], device=pair.device)
             with torch.inference_mode(), _counted(pair.target.model) as passes:

@@ -67,6 +67,7 @@ def origin_of(pair: ModelPair) -> Origin:
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         },
+        tuple(pair.voices),
     )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sequoia_core.decode.engine import Engine, GenerationSettings, Run
-from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.decode.sampling import distribution, draw
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -28,7 +28,7 @@ class Text:
 @torch.inference_mode()
 def write_texts(
     pair: ModelPair,
-    prompts: Sequence[str],
+    prompts: Sequence[Prompt],
     settings: GenerationSettings,
     progress: Callable[[int], None] = lambda tokens: None,
 ) -> list[Text]:

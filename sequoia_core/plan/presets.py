@@ -15,6 +15,32 @@ BUNDLED_VECTORS = {
 BUNDLED_ACCEPTANCE = BUNDLED_VECTORS["sequoia"]
 
 
+def bundled_hardware(
+    dtype: str = "auto", target_cost: str | None = None, draft_cost: str | None = None
+) -> str:
+    """The preset measured with the bundled pair in this dtype, at this cost (None: as it is).
+
+    dtype: auto is float32, as it is on a CPU. The pair as it is falls back on the default preset;
+    for a cost that none was measured at InputError is raised, since another cost's profile would
+    plan the wrong tree.
+
+    >>> bundled_hardware(), bundled_hardware("bfloat16", "demo-300m")
+    ('cpu-2-cores', 'cpu-2-cores-demo-300m-bfloat16')
+    """
+    dtype = "float32" if dtype == "auto" else dtype
+    cost = [target_cost] if target_cost else []
+    name = "-".join([DEFAULT_HARDWARE, *cost, dtype])
+    if name in preset_names("hardware") and draft_cost in (None, "bundled"):
+        return name
+    if not target_cost:
+        return DEFAULT_HARDWARE
+    raise InputError(
+        f"No bundled hardware profile was measured at the cost of {target_cost} in {dtype}; "
+        f"measure one with `profile --like {target_cost} --out my.json` and name it with "
+        "--hardware."
+    )
+
+
 def bundled_acceptance(temperature: float, rule: str = "sequoia") -> str:
     """The bundled pair's vector of a rule whose temperature is nearest; of two the higher.
 
@@ -45,9 +71,3 @@ def bundled_counterpart(name: str, rule: str) -> str | None:
             if own == name:
                 return bundled_acceptance(temperature, rule)
     return None
-
-
-def bundled_hardware(dtype: str) -> str:
-    """The preset measured in this dtype; the default one where there is none."""
-    name = f"{DEFAULT_HARDWARE}-{dtype}"
-    return name if name in preset_names("hardware") else DEFAULT_HARDWARE
