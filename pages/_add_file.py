@@ -14,6 +14,7 @@ def add_file() -> None:
             type="json",
             key="upload",
             on_change=_take_upload,
+            max_upload_size=library.MAX_BYTES // 1_000_000,
             help="JSON files that the command line writes and this page offers for download.",
         )
         st.text_area(

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from pages._worker import Job, Worker
+from sequoia_core.decode.recorded import Origin
 from sequoia_core.decode.settings import GenerationSettings
-from sequoia_core.decode.trace import RunSummary, StepTrace
+from sequoia_core.decode.trace import PlainRun, RunSummary, StepTrace
 from sequoia_core.errors import InputError, ModelError
 from sequoia_core.plan.methods import PLAIN as PLAIN_METHOD
 from sequoia_core.plan.paths import PathStatistics
 from sequoia_core.tree.token_tree import TokenTree
-
-PLAIN = TokenTree([-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +36,18 @@ class RunView:
     """A run at one moment. pieces[i] are the texts of the tokens that step i committed.
 
     ranks: the rank sequence of the finished text, from which any tree's steps on it follow.
+    origin: the pair and machine, once the run has ended. source: the file it was loaded from.
     """
 
     request: Request
     steps: tuple[StepTrace, ...] = ()
     pieces: tuple[tuple[str, ...], ...] = ()
     summary: RunSummary | None = None
-    plain: RunSummary | None = None
+    plain: PlainRun | None = None
     ranks: PathStatistics | None = None
+    prompt_ids: tuple[int, ...] = ()
+    origin: Origin | None = None
+    source: str = ""
 
     @property
     def tokens(self) -> int:
@@ -58,10 +61,11 @@ class RunView:
     @property
     def measured_speedup(self) -> float | None:
         """Seconds per token of the plain run over those of this run; None until both are done."""
-        if not (self.summary and self.plain and self.plain.token_ids and self.tokens):
+        own, plain = self.summary, self.plain
+        if not (own and plain and plain.token_ids and own.token_ids and own.decode_seconds):
             return None
-        plain = self.plain.decode_seconds / len(self.plain.token_ids)
-        return plain / (self.summary.decode_seconds / len(self.summary.token_ids))
+        plain_seconds = plain.decode_seconds / len(plain.token_ids)
+        return plain_seconds / (own.decode_seconds / len(own.token_ids))
 
 
 @dataclass(slots=True)
@@ -83,8 +87,8 @@ class Record:
                 view, steps=(*view.steps, step), pieces=(*view.pieces, tuple(pieces))
             )
 
-    def finish(self, **results: RunSummary | PathStatistics) -> None:
-        """Keep the summary of the run (`summary`) or of plain decoding (`plain`), or `ranks`."""
+    def finish(self, **results: object) -> None:
+        """Keep what is known of the run by now, by the names of RunView's fields."""
         with self._lock:
             self.view = replace(self.view, **results)
 
@@ -97,9 +101,9 @@ def generate_work(worker: Worker, record: Record) -> Callable[[Job], None]:
         request = record.view.request
         _check_pair(engine, request)
         speculative = request.method != PLAIN_METHOD
-        _generate(job, engine, record, 0.5 if speculative else 1.0)
+        run = _generate(job, engine, record, 0.5 if speculative else 1.0)
         if speculative and not job.cancelled:
-            _measure_plain(job, engine, record)
+            _measure_plain(job, engine, record, run)
         if not job.cancelled:
             _rank(engine, record)
 
@@ -116,10 +120,12 @@ def _check_pair(engine, request: Request) -> None:
         )
 
 
-def _generate(job: Job, engine, record: Record, share: float) -> None:
-    request = record.view.request
+def _generate(job: Job, engine, record: Record, share: float):
+    """The run itself, step by step into the record; returns it."""
     from sequoia_core.decode.methods import named_method
+    from sequoia_core.measure.recording import origin_of
 
+    request = record.view.request
     method = named_method(request.method, request.tree, request.depth)
     run = engine.run(request.prompt, request.settings, method)
     limit = request.settings.max_new_tokens
@@ -131,21 +137,23 @@ def _generate(job: Job, engine, record: Record, share: float) -> None:
         if job.cancelled:
             run.close()
             break
-    record.finish(summary=run.summary())
+    record.finish(
+        summary=run.summary(), prompt_ids=tuple(run.prompt_ids), origin=origin_of(engine.pair)
+    )
+    return run
 
 
-def _measure_plain(job: Job, engine, record: Record) -> None:
+def _measure_plain(job: Job, engine, record: Record, run) -> None:
     """Plain decoding of the same prompt and length: what the measured speedup is against."""
-    view = record.read()
-    settings = replace(view.request.settings, max_new_tokens=view.tokens)
-    run = engine.run(view.request.prompt, settings, PLAIN, trace=False)
-    for step in run:
-        done = (step.index + 1) / view.tokens
-        job.report(0.5 + 0.5 * done, f"plain decoding, {step.index + 1} of {view.tokens} tokens")
-        if job.cancelled:
-            run.close()
-            return
-    record.finish(plain=run.summary())
+    from sequoia_core.measure.recording import plain_run
+
+    wanted = len(run.token_ids)
+
+    def report(tokens: int) -> bool:
+        job.report(0.5 + 0.5 * tokens / wanted, f"plain decoding, {tokens} of {wanted} tokens")
+        return not job.cancelled
+
+    record.finish(plain=plain_run(run, engine, report=report))
 
 
 def _rank(engine, record: Record) -> None:
@@ -153,6 +161,5 @@ def _rank(engine, record: Record) -> None:
     from sequoia_core.measure.ranks_of_run import rank_run
 
     view = record.read()
-    pair, summary = engine.pair, view.summary
-    prompt_ids = pair.encode(view.request.prompt)
-    record.finish(ranks=rank_run(pair, prompt_ids, summary.token_ids, view.request.settings))
+    written, settings = view.summary.token_ids, view.request.settings
+    record.finish(ranks=rank_run(engine.pair, view.prompt_ids, written, settings))

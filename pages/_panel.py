@@ -5,11 +5,14 @@ import streamlit as st
 from pages._controls import Controls
 from pages._generate import RunView
 from pages._planned_tree import PlannedTree
-from pages._run_charts import tokens_per_step
+from pages._race import race, why_no_race
+from pages._run_acceptance import run_acceptance
+from pages._run_details import run_details
+from pages._shown_run import loaded_note, shown_run
 from pages._state import server, touch
-from pages._steps import picked_step
-from pages._text import LEGEND, run_html, time_split_html
-from pages._tree_view import counts_text, decoded, planned, step_table, tree_view
+from pages._steps import picked_step, race_wanted
+from pages._text import LEGEND, run_html
+from pages._tree_view import counts_text, decoded, planned, tree_view
 from pages._what_if import what_if
 from pages._worker import FAILED, QUEUED, STOPPED, Job
 from sequoia_core.decode.trace import StepTrace
@@ -39,29 +42,42 @@ def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
         _metrics(controls.plan, view)
     with progress:
         _job_line(job)
-    if view is not None:
-        with text:
-            st.html(run_html(view, None if was_active else st.session_state.get("step", 1) - 1))
-            st.html(LEGEND)
-    else:
-        text.caption(EMPTY)
+        loaded_note()
     with picker:
-        step = picked_step(view, live=was_active)
+        step, racing = _picked(view, live=was_active)
+    if not racing:
+        with text:
+            _text(view, live=was_active)
     with tree:
-        _tree(controls, view, step)
+        if racing:
+            race(view)
+        else:
+            _tree(controls, view, step)
     if view is not None and not was_active:
         with rest:
-            _details(view, step)
+            run_details(view, step)
+            run_acceptance(view)
             what_if(view, controls.plan)
 
 
-def shown_run() -> RunView | None:
-    """The newest run that has made a step: a run that failed before it hides nothing."""
-    record = st.session_state.get("record")
-    view = record.read() if record else None
-    if view is not None and view.steps:
-        st.session_state.last_run = view
-    return st.session_state.get("last_run")
+def _picked(view: RunView | None, *, live: bool) -> tuple[StepTrace | None, bool]:
+    """The step to draw, None for the planned tree, and whether the race takes the tree's place."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        wanted = race_wanted(view, live=live)
+        reason = why_no_race(view) if wanted else ""
+        racing = wanted and not reason
+        step = None if racing else picked_step(view, live=live)
+    if reason:
+        st.caption(reason)
+    return step, racing
+
+
+def _text(view: RunView | None, *, live: bool) -> None:
+    if view is None:
+        st.caption(EMPTY)
+        return
+    st.html(run_html(view, None if live else st.session_state.get("step", 1) - 1))
+    st.html(LEGEND)
 
 
 def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:
@@ -136,47 +152,3 @@ def _step_words(view: RunView, step: StepTrace) -> str:
     if view.request.settings.temperature == 0:
         words += " Probabilities are those of temperature 1: at 0 they are all 0 or 1."
     return words
-
-
-def _table(step: StepTrace) -> None:
-    st.dataframe(
-        step_table(step.nodes),
-        hide_index=True,
-        height=280,
-        alt="The step's nodes as a table",
-        column_config={
-            "draft": st.column_config.NumberColumn(format="%.4f"),
-            "target": st.column_config.NumberColumn(format="%.4f"),
-        },
-    )
-
-
-def _details(view: RunView, step: StepTrace | None) -> None:
-    if step is not None and st.toggle("Show as table", key="table"):
-        _table(step)
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.markdown("**Tokens per step**")
-        tokens_per_step(view, step.index if step else None)
-    with right:
-        st.markdown("**Where the time went**")
-        st.html(time_split_html(view))
-        st.caption(_speedup_words(view))
-
-
-def _speedup_words(view: RunView) -> str:
-    """The run's settings and the numbers behind the measured speedup."""
-    request, settings = view.request, view.request.settings
-    words = (
-        f"{request.method}, {request.tree.size:,} nodes, {request.tree.depth} deep, temperature "
-        f"{settings.temperature:g}: {view.tokens} tokens in {view.seconds:.2f} s of decoding."
-    )
-    if request.predicted_speedup:
-        words += f" Predicted {request.predicted_speedup:.2f}×."
-    if view.plain is None:
-        return f"{words} No plain run was measured."
-    plain = view.plain
-    return (
-        f"{words} Plain decoding of the same prompt: {len(plain.token_ids)} tokens in "
-        f"{plain.decode_seconds:.2f} s. One run each, so expect some noise."
-    )

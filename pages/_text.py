@@ -1,9 +1,10 @@
 """Generated text with the origin of every token marked by colour and by underline."""
 
+import re
 from html import escape
 
 from pages._generate import RunView
-from sequoia_core.decode.trace import LEAF
+from sequoia_core.decode.trace import LEAF, StepTrace
 
 LEGEND = (
     '<p class="legend"><span class="prompt">prompt</span>'
@@ -20,17 +21,24 @@ def run_html(view: RunView, current: int | None) -> str:
     return f'<div class="run-text">{prompt}{"".join(spans)}</div>'
 
 
+def origins(step: StepTrace) -> list[str]:
+    """Where each token of the step's whole path came from, the bonus token last."""
+    return ["accepted"] * len(step.accepted) + ["leaf" if step.bonus.source == LEAF else "residual"]
+
+
 def _step_html(view: RunView, index: int, *, outlined: bool) -> str:
-    step = view.steps[index]
-    origins = ["accepted"] * len(step.accepted)
-    origins.append("leaf" if step.bonus.source == LEAF else "residual")
     # A step cut short by the token limit committed fewer tokens than it has origins.
     spans = [
         f'<span class="{origin}">{escape(piece)}</span>'
-        for origin, piece in zip(origins, view.pieces[index], strict=False)
+        for origin, piece in zip(origins(view.steps[index]), view.pieces[index], strict=False)
     ]
     mark = ' class="now"' if outlined else ""
     return f'<span{mark} title="Step {index + 1}">{"".join(spans)}</span>'
+
+
+def literal(text: str) -> str:
+    """Text of a file for a place that takes Markdown: shown as it stands, so no link, no image."""
+    return re.sub(r"([\\`*_\[\]<>$~])", r"\\\1", text)
 
 
 def time_split_html(view: RunView) -> str:

@@ -8,6 +8,7 @@ from pages._generate import Record, Request, RunView, generate_work
 from pages._panel import panel
 from pages._sliders import RUN
 from pages._state import server, session_id
+from pages._trace_files import trace_files
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError, SequoiaError
 from sequoia_core.plan.methods import PLAIN
@@ -38,6 +39,7 @@ def _buttons(controls: Controls) -> None:
         _start(controls)
     if stop.button("Stop", key="stop", width="stretch", disabled=not active):
         server().worker.cancel(job)
+    trace_files(busy=active)
 
 
 def _start(controls: Controls) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from sequoia_core.assets import asset
@@ -10,8 +11,11 @@ from sequoia_core.cli import main
 from sequoia_core.commands._prompts import read_prompts
 from sequoia_core.decode.chat import turns_of
 from sequoia_core.decode.methods import NAMES
+from sequoia_core.decode.trace_acceptance import trace_acceptance
+from sequoia_core.decode.trace_file import read_trace
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
+from sequoia_core.plan.replay import replay
 
 PAIR = ["--device", "cpu", "--dtype", "float32"]
 PROMPT = ["--prompt", "Once upon a time there was a little girl"]
@@ -73,16 +77,40 @@ def test_a_vector_of_another_rule_is_never_used_silently(capsys):
     assert "is planned with" not in capsys.readouterr().err
 
 
-def test_a_trace_file_holds_every_step(capsys, tmp_path):
+def test_a_trace_file_holds_every_step_and_the_plain_run_beside_it(capsys, tmp_path):
     file = tmp_path / "trace.json"
     result = answer(
         capsys, "generate", *PROMPT, *PAIR, "--max-new-tokens", "12", "--budget", "6",
-        "--depth", "2", "--trace", str(file),
+        "--depth", "2", "--trace", str(file), "--with-plain",
     )  # fmt: skip
-    trace = json.loads(file.read_text(encoding="utf-8"))
-    assert (trace["format"], trace["version"]) == ("sequoia-trace", 1)
-    assert [token for step in trace["steps"] for token in step["committed"]] == result["token_ids"]
-    assert all(len(step["nodes"]["parent"]) == 6 for step in trace["steps"])
+    run = read_trace(file)
+    assert (run.method, run.budget, run.depth, run.prompt) == ("sequoia", 6, 2, PROMPT[1])
+    assert [token for step in run.steps for token in step.committed] == result["token_ids"]
+    assert all(len(step.nodes.parent) == 6 for step in run.steps)
+    assert run.plain.token_ids == result["token_ids"]
+    assert "".join(run.plain.pieces) == "".join(map("".join, run.pieces))
+    assert replay(run.tree, [run.ranks.ranks]).steps == result["steps"]
+    # At temperature 0 the rank sequence says of every node on the walk which child it accepts.
+    counted = trace_acceptance(run.steps)
+    expected = _by_ranks(run.tree, run.ranks.ranks)
+    assert counted.counts.tolist() == expected.tolist()
+
+
+def _by_ranks(tree, ranks: list[int]) -> np.ndarray:
+    """Accepted children by depth and rank when `tree` runs over a text of these ranks."""
+    counts, position = np.zeros((tree.depth, int(tree.child_counts.max())), int), 0
+    while position < len(ranks):
+        node, depth = 0, 0
+        while position < len(ranks) and 0 <= ranks[position] < tree.child_counts[node]:
+            counts[depth, ranks[position]] += 1
+            node = tree.children(node)[ranks[position]]
+            position, depth = position + 1, depth + 1
+        position += 1
+    return counts
+
+
+def test_the_plain_run_is_kept_in_a_trace_or_not_measured(capsys):
+    assert "name its file with --trace" in refusal(capsys, "generate", *PROMPT, "--with-plain")
 
 
 def test_calibrate_and_profile_write_files_that_plan_reads(capsys, tmp_path):

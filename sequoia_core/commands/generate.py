@@ -1,7 +1,6 @@
 """`generate`: continue a prompt, speculatively or plainly."""
 
 from argparse import ArgumentParser, Namespace
-from dataclasses import asdict
 from typing import Any
 
 from sequoia_core.commands._methods import Planned, add_planning_arguments, planned_method
@@ -13,11 +12,13 @@ from sequoia_core.commands._models import (
     sampling_settings,
 )
 from sequoia_core.commands._prompts import add_chat_argument, encoded
-from sequoia_core.decode.drafting import StaticTree
 from sequoia_core.decode.engine import Engine, Run
 from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.trace import StepTrace
-from sequoia_core.files import tagged, write_json
+from sequoia_core.decode.trace_file import write_trace
+from sequoia_core.errors import InputError
+from sequoia_core.files import check_writable
+from sequoia_core.measure.recording import plain_run, record_run
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -32,24 +33,47 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     add_planning_arguments(parser)
     add_sampling_arguments(parser)
     parser.add_argument("--trace", metavar="FILE", help="write every step's tree to this file")
+    parser.add_argument(
+        "--with-plain",
+        action="store_true",
+        help="measure plain decoding too and keep it in the trace: the dashboard's race needs it",
+    )
     return parser
 
 
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     """Generate; returns the text and how it came about."""
     settings = sampling_settings(arguments)
+    _check_trace(arguments)
     planned = planned_method(
         arguments.method, arguments, progress, budget=arguments.budget, depth=arguments.depth
     )
     pair = load_named_pair(arguments, progress)
     [prompt] = encoded(pair, [arguments.prompt], arguments.chat)
     traced = bool(arguments.trace)
-    generation = Engine(pair).run(prompt, settings, planned.method, trace=traced)
+    engine = Engine(pair)
+    generation = engine.run(prompt, settings, planned.method, trace=traced)
     steps = list(generation)
-    if arguments.trace:
-        write_json(arguments.trace, _trace(generation, steps))
+    if traced:
+        _write_trace(arguments, engine, generation, steps)
         progress(f"wrote {arguments.trace}")
     return _result(planned, generation)
+
+
+def _check_trace(arguments: Namespace) -> None:
+    """Refuse a trace that cannot be written before anything is loaded for it."""
+    if arguments.trace:
+        check_writable(arguments.trace)
+    elif arguments.with_plain:
+        raise InputError("--with-plain is kept in the trace, so name its file with --trace.")
+
+
+def _write_trace(
+    arguments: Namespace, engine: Engine, generation: Run, steps: list[StepTrace]
+) -> None:
+    plain = plain_run(generation, engine) if arguments.with_plain else None
+    run = record_run(generation, steps, prompt=arguments.prompt, plain=plain)
+    write_trace(arguments.trace, run)
 
 
 def _result(planned: Planned, generation: Run) -> dict[str, Any]:
@@ -73,31 +97,6 @@ def _result(planned: Planned, generation: Run) -> dict[str, Any]:
         "device": str(generation.pair.device),
         "dtype": generation.pair.dtype,
     }
-
-
-def _trace(generation: Run, steps: list[StepTrace]) -> dict[str, Any]:
-    """The content of a `sequoia-trace` file; parents are None where every step has its own tree."""
-    summary = generation.summary()
-    method = generation.method
-    static = isinstance(method.shape, StaticTree)
-    return tagged(
-        "trace",
-        {
-            "settings": asdict(generation.settings),
-            "target": generation.pair.target_name,
-            "draft": generation.pair.draft_name,
-            "prompt_ids": generation.prompt_ids,
-            "method": method.name,
-            "rule": method.rule.name,
-            "parents": method.shape.tree.parents.tolist() if static else None,
-            "text": summary.text,
-            "steps": [asdict(step) for step in steps],
-            "timings": {
-                "prefill_seconds": summary.prefill_seconds,
-                "decode_seconds": summary.decode_seconds,
-            },
-        },
-    )
 
 
 def describe(result: dict[str, Any]) -> str:

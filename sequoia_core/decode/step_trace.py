@@ -8,9 +8,8 @@ from torch import Tensor
 from sequoia_core.decode.drafting import DraftedTree
 from sequoia_core.decode.sampling import distribution, draft_distribution
 from sequoia_core.decode.settings import GenerationSettings
-from sequoia_core.decode.trace import ACCEPTED, REJECTED, UNREACHED, Nodes
+from sequoia_core.decode.trace import Nodes, verdicts
 from sequoia_core.decode.walk import Walk
-from sequoia_core.tree.token_tree import TokenTree
 
 
 def node_trace(
@@ -31,7 +30,7 @@ def node_trace(
         [piece(token) for token in token_ids],
         [1.0, *draft_probs],
         [1.0, *target_probs],
-        statuses(tree, walk),
+        verdicts(tree, walk.accepted),
     )
 
 
@@ -52,16 +51,3 @@ def _probabilities(
     draft = draft_distribution(drafted.logits, temperature, top_p)[rows, tokens]
     target = distribution(target_logits[expanded], temperature, top_p)[place, tokens]
     return draft.tolist(), target.tolist()
-
-
-def statuses(tree: TokenTree, walk: Walk) -> list[str]:
-    """Accepted along the path; rejected where a child was tried in vain; the rest unreached."""
-    status = [UNREACHED] * tree.size
-    for node in [0, *walk.accepted]:
-        status[node] = ACCEPTED
-        for sibling in tree.children(int(tree.parents[node])) if node else ():
-            if sibling < node:
-                status[sibling] = REJECTED
-    for child in tree.children(walk.last):
-        status[child] = REJECTED
-    return status

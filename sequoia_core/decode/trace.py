@@ -1,6 +1,9 @@
 """What one decoding step did, as plain data that can be drawn, saved and compared."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from sequoia_core.tree.token_tree import TokenTree
 
 ACCEPTED, REJECTED, UNREACHED = "accepted", "rejected", "unreached"
 LEAF, RESIDUAL = "leaf", "residual"
@@ -22,6 +25,19 @@ class Nodes:
     draft_prob: list[float]
     target_prob: list[float]
     status: list[str]
+
+
+def verdicts(tree: TokenTree, accepted: Sequence[int]) -> list[str]:
+    """Accepted along the path; rejected where a child was tried in vain; the rest unreached."""
+    status = [UNREACHED] * tree.size
+    for node in [0, *accepted]:
+        status[node] = ACCEPTED
+        for sibling in tree.children(int(tree.parents[node])) if node else ():
+            if sibling < node:
+                status[sibling] = REJECTED
+    for child in tree.children(accepted[-1] if accepted else 0):
+        status[child] = REJECTED
+    return status
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +100,26 @@ class RunSummary:
     @property
     def tokens_per_second(self) -> float:
         return len(self.token_ids) / self.decode_seconds if self.decode_seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRun:
+    """Plain decoding of the same prompt, a token a step: what a run is measured against.
+
+    token_ids, pieces (each token as text) and seconds have one entry a step.
+    """
+
+    token_ids: list[int]
+    pieces: list[str]
+    seconds: list[float]
+    prefill_seconds: float
+
+    @property
+    def decode_seconds(self) -> float:
+        return sum(self.seconds)
+
+
+def pieces_of(step: StepTrace) -> tuple[str, ...]:
+    """The texts of the tokens that a step committed; the step must have its nodes."""
+    texts = [step.nodes.text[node] for node in step.accepted] + [step.bonus.text]
+    return tuple(texts[: len(step.committed)])

@@ -24,11 +24,6 @@ class Walk:
     bonus_source: str
     bonus_prob: float
 
-    @property
-    def last(self) -> int:
-        """The node from which the bonus token was drawn."""
-        return self.accepted[-1] if self.accepted else 0
-
 
 def walk_tree(
     drafted: DraftedTree,
