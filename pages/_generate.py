@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from pages._auto import steered
 from pages._worker import Job, Worker
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.trace import RunSummary, StepTrace
@@ -20,6 +21,7 @@ class Request:
     """What one press of Generate asks for. `pair` is the pair the user saw, None while loading.
 
     tree: the planned one; methods that grow their trees take its size, and `depth` as the limit.
+    inputs: for `auto`, the names of the acceptance and the hardware that it starts from.
     """
 
     prompt: str
@@ -30,6 +32,7 @@ class Request:
     predicted_speedup: float | None
     pair: object = None
     predicted_tokens: float | None = None
+    inputs: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def _generate(job: Job, engine, record: Record, share: float) -> None:
     request = record.view.request
     from sequoia_core.decode.methods import named_method
 
-    method = named_method(request.method, request.tree, request.depth)
+    method = steered(request.inputs) or named_method(request.method, request.tree, request.depth)
     run = engine.run(request.prompt, request.settings, method)
     limit = request.settings.max_new_tokens
     made = 0

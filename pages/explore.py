@@ -10,7 +10,7 @@ from pages._sliders import RUN
 from pages._state import server, session_id
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError, SequoiaError
-from sequoia_core.plan.methods import PLAIN
+from sequoia_core.plan.methods import AUTO, PLAIN
 from sequoia_core.tree.token_tree import TokenTree
 
 
@@ -73,6 +73,7 @@ def _request(controls: Controls) -> Request:
         None if plain else controls.plan.speedup,
         server().worker.resident,
         None if plain else controls.plan.expected_tokens,
+        controls.plan.inputs if controls.method == AUTO else None,
     )
 
 

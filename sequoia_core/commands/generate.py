@@ -14,9 +14,9 @@ from sequoia_core.commands._models import (
 )
 from sequoia_core.decode.drafting import StaticTree
 from sequoia_core.decode.engine import Engine, Run
-from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.trace import StepTrace
 from sequoia_core.files import tagged, write_json
+from sequoia_core.plan.methods import AUTO, NAMES
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -65,6 +65,7 @@ def _result(planned: Planned, generation: Run) -> dict[str, Any]:
         "depth": planned.method.depth,
         "planned_with": planned.basis,
         "stopped": summary.stopped,
+        "decisions": [asdict(decision) for decision in summary.decisions],
         "target": generation.pair.target_name,
         "draft": generation.pair.draft_name,
         "device": str(generation.pair.device),
@@ -76,7 +77,7 @@ def _trace(generation: Run, steps: list[StepTrace]) -> dict[str, Any]:
     """The content of a `sequoia-trace` file; parents are None where every step has its own tree."""
     summary = generation.summary()
     method = generation.method
-    static = isinstance(method.shape, StaticTree)
+    static = isinstance(method.shape, StaticTree) and generation.steering.name != AUTO
     return tagged(
         "trace",
         {
@@ -84,10 +85,11 @@ def _trace(generation: Run, steps: list[StepTrace]) -> dict[str, Any]:
             "target": generation.pair.target_name,
             "draft": generation.pair.draft_name,
             "prompt_ids": generation.prompt_ids,
-            "method": method.name,
+            "method": generation.steering.name,
             "rule": method.rule.name,
             "parents": method.shape.tree.parents.tolist() if static else None,
             "text": summary.text,
+            "decisions": [asdict(decision) for decision in summary.decisions],
             "steps": [asdict(step) for step in steps],
             "timings": {
                 "prefill_seconds": summary.prefill_seconds,
@@ -98,10 +100,15 @@ def _trace(generation: Run, steps: list[StepTrace]) -> dict[str, Any]:
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The text, then one line of figures."""
-    return (
+    """The text, then one line of figures, and one for each decision where there were any."""
+    lines = [
+        f"step {decision['step'] + 1}: {decision['after']}, since {decision['reason']}"
+        for decision in result["decisions"]
+    ]
+    figures = (
         f"{result['text']}\n\n{result['method']}: {len(result['token_ids'])} tokens in "
         f"{result['steps']} steps of a tree of {result['budget']} (depth {result['depth']}), "
         f"{result['tokens_per_step']:.2f} tokens per step, "
         f"{result['tokens_per_second']:.1f} tokens/s"
     )
+    return "\n".join([figures, *lines])

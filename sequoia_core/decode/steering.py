@@ -42,7 +42,9 @@ class Steering(Protocol):
     def check(self, pair: ModelPair) -> None:
         """Raise ModelError or InputError where the pair cannot take the methods."""
 
-    def next(self, last: StepTrace | None, tree: TokenTree | None) -> tuple[Method, Decision | None]:
+    def next(
+        self, last: StepTrace | None, tree: TokenTree | None
+    ) -> tuple[Method, Decision | None]:
         """The coming step's method, with the decision if this is a new choice.
 
         last: the step before, None at a run's start; tree: the tree that it drafted.

@@ -10,16 +10,17 @@ import numpy as np
 
 from sequoia_core.decode.methods import AUTOREGRESSIVE, Method, static_method
 from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.rules import SEQUOIA
 from sequoia_core.decode.trace import Decision, StepTrace
 from sequoia_core.measure.auto.beliefs import PLAIN, Beliefs, Gain, View
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.methods import AUTO
 from sequoia_core.plan.optimizer import MAX_BUDGET, MAX_DEPTH, NORMAL_95, Limits, make_plan
 from sequoia_core.plan.plan import Plan
 from sequoia_core.tree.families import chain
 from sequoia_core.tree.token_tree import TokenTree
 
-AUTO = "auto"
 # Share of the time that trying the alternative may cost, by its own estimate.
 TRYING = 0.01
 # Steps before the first trial; of a trial, the first of which is not timed; and the most of one.
@@ -45,7 +46,7 @@ class Auto:
     draw and verify.
     """
 
-    name = AUTO
+    name, rule = AUTO, SEQUOIA
     drafts = True
 
     def __init__(self, acceptance: AcceptanceVector, hardware: HardwareProfile):
@@ -91,7 +92,9 @@ class Auto:
             self._reason += f"; cut to a chain, since the pair takes {branch} children at most"
         self.limits = Limits(self.limits.budget, self.limits.depth, branch)
 
-    def next(self, last: StepTrace | None, tree: TokenTree | None) -> tuple[Method, Decision | None]:
+    def next(
+        self, last: StepTrace | None, tree: TokenTree | None
+    ) -> tuple[Method, Decision | None]:
         """See Steering."""
         if last is None:
             return self._begin()
