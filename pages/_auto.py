@@ -4,16 +4,23 @@ import streamlit as st
 
 from pages import _library as library
 from sequoia_core.decode.trace import RunSummary
+from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.hardware import HardwareProfile
 
 
-def steered(inputs: tuple[str, str] | None):
-    """The policy that starts from this acceptance and hardware, by name; None without names."""
+def started_from(names: tuple[str, str]) -> tuple[AcceptanceVector, HardwareProfile]:
+    """The acceptance and the hardware of these names, which the worker's thread cannot look up."""
+    acceptance, hardware = names
+    return library.acceptance(acceptance), library.hardware(hardware)
+
+
+def steered(inputs: tuple[AcceptanceVector, HardwareProfile] | None):
+    """The policy that starts from these inputs; None for the other methods, which have none."""
     if inputs is None:
         return None
     from sequoia_core.measure.auto import Auto
 
-    acceptance, hardware = inputs
-    return Auto(library.acceptance(acceptance), library.hardware(hardware))
+    return Auto(*inputs)
 
 
 def auto_words(summary: RunSummary | None) -> None:

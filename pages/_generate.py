@@ -9,6 +9,8 @@ from pages._worker import Job, Worker
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.trace import RunSummary, StepTrace
 from sequoia_core.errors import InputError, ModelError
+from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.methods import PLAIN as PLAIN_METHOD
 from sequoia_core.plan.paths import PathStatistics
 from sequoia_core.tree.token_tree import TokenTree
@@ -21,7 +23,7 @@ class Request:
     """What one press of Generate asks for. `pair` is the pair the user saw, None while loading.
 
     tree: the planned one; methods that grow their trees take its size, and `depth` as the limit.
-    inputs: for `auto`, the names of the acceptance and the hardware that it starts from.
+    inputs: for `auto`, what it starts from.
     """
 
     prompt: str
@@ -32,7 +34,7 @@ class Request:
     predicted_speedup: float | None
     pair: object = None
     predicted_tokens: float | None = None
-    inputs: tuple[str, str] | None = None
+    inputs: tuple[AcceptanceVector, HardwareProfile] | None = None
 
 
 @dataclass(frozen=True, slots=True)

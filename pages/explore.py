@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages._auto import started_from
 from pages._controls import Controls, note_mistakes, prompt_box, run_controls
 from pages._frame import ensure_frame
 from pages._generate import Record, Request, RunView, generate_work
@@ -73,7 +74,7 @@ def _request(controls: Controls) -> Request:
         None if plain else controls.plan.speedup,
         server().worker.resident,
         None if plain else controls.plan.expected_tokens,
-        controls.plan.inputs if controls.method == AUTO else None,
+        started_from(controls.plan.inputs) if controls.method == AUTO else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The method `auto`: a plan that is watched while it runs, and made again when it no longer fits."""
+"""The method `auto`: a plan that is watched while it runs and made anew when it does not fit."""
 
 from sequoia_core.measure.auto.policy import Auto
 
