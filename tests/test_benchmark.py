@@ -5,9 +5,9 @@ import json
 import pytest
 
 from sequoia_core.cli import main
-from sequoia_core.decode.methods import NAMES
 from sequoia_core.errors import InputError
 from sequoia_core.measure.benchmark import Outcome, Prediction, benchmark
+from sequoia_core.plan.methods import NAMES
 
 
 def steady(tokens: int, steps: int, seconds: float):
