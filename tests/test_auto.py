@@ -6,7 +6,7 @@ from simulated import World, machine, vector
 
 from sequoia_core.decode.trace import Seconds
 from sequoia_core.measure.auto import Auto
-from sequoia_core.measure.auto.acceptance import MEMORY, AcceptanceEstimate
+from sequoia_core.measure.auto.acceptance import AcceptanceEstimate
 from sequoia_core.measure.auto.policy import method_name, tree_words
 from sequoia_core.measure.auto.seconds import SecondsEstimate
 from sequoia_core.plan.acceptance import AcceptanceVector
@@ -168,8 +168,9 @@ def test_the_estimate_of_acceptance_starts_from_the_calibrated_vector():
 def test_ranks_that_are_not_tested_keep_the_calibrated_rate():
     estimate = AcceptanceEstimate(GOOD)
     before = estimate.hazards[0, 3:].copy()
-    for _ in range(MEMORY):
+    for _ in range(15):
         estimate.observe(TokenTree([-1, 0, 0, 0]), [2])
+    assert estimate.first_child < 0.6
     assert np.array_equal(estimate.hazards[0, 3:], before)
 
 

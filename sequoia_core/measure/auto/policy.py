@@ -21,19 +21,21 @@ from sequoia_core.plan.plan import Plan
 from sequoia_core.tree.families import chain
 from sequoia_core.tree.token_tree import TokenTree
 
-# Share of the time that trying the alternative may cost, by its own estimate.
-TRYING = 0.01
+# Share of the time that trying alternatives may cost. What a trial did cost is paid before the next
+# one, up to half its seconds, since a stall is nobody's fault.
+TRYING, MOST_PAID = 0.01, 0.5
 # Steps before the first trial; of a trial, the first of which is not timed; and the most of one.
 SETTLED, TRIAL, LONGEST_TRIAL = 4, 2, 12
 # What a plan that drafts is compared with in turn: plain decoding, and trees so many times as large
 # (a profile that is too steep there would else never be found out); 0 stands for plain decoding.
-ALTERNATIVES = (0, 2, 0, 4)
+# With plain decoding alone while the plan is hardly faster: then that is the question.
+ALTERNATIVES, HARDLY_FASTER = (0, 2, 0, 4), 1.3
 # Steps from one reconsideration to the next: doubled while the plan holds.
 SOONEST, LATEST = 8, 32
 # A change must gain so much, more for each change of late, and so many standard errors. Plain
 # decoding is the safe side: fewer are enough.
 LEAST_GAIN, OF_LATE = 0.03, 128
-CLEAR, CLEAR_FOR_PLAIN = 2.5, 1.0
+CLEAR, CLEAR_FOR_PLAIN = 2.5, 0.5
 # Trees looked at while running: up to so many times the planned size, and at least so large.
 GROWTH, LEAST_BUDGET, LEAST_DEPTH = 4, 64, 8
 
@@ -169,8 +171,6 @@ class Auto:
         view = self.beliefs.view()
         other = self._alternative(view)
         per_token = view.seconds_per_token(self.tree)
-        cost = TRIAL * (view.step_seconds(other) - view.tokens(other) * per_token)
-        self._purse -= max(0.0, cost)
         self._trial = _Trial(other, per_token)
 
     def _alternative(self, view: View) -> TokenTree:
@@ -178,6 +178,8 @@ class Auto:
             return view.best_drafted(self.limits)
         self._tried += 1
         times = ALTERNATIVES[self._tried % len(ALTERNATIVES)]
+        if view.speedup(self.tree) < HARDLY_FASTER:
+            times = 0
         return view.best_drafted(self.limits, times * self.tree.size) if times else PLAIN
 
     def _go_on_trying(self, last: StepTrace) -> None:
@@ -187,6 +189,7 @@ class Auto:
         if trial.steps < TRIAL or (trial.pays and trial.steps < LONGEST_TRIAL):
             return
         self._trial = None
+        self._purse -= trial.cost
         self._due, self._rested = min(self._due, self._steps), self._steps + SOONEST
 
     def _decision(self, step: int, before: str, reason: str) -> Decision:
@@ -207,16 +210,22 @@ class _Trial:
 
     def __init__(self, tree: TokenTree, per_token: float):
         self.tree, self._per_token = tree, per_token
-        self.steps, self._balance = 0, 0.0
+        self.steps, self._seconds, self._worth = 0, 0.0, 0.0
 
     def add(self, step: StepTrace) -> None:
         self.steps += 1
-        self._balance += len(step.committed) * self._per_token - step.seconds.total
+        self._seconds += step.seconds.total
+        self._worth += len(step.committed) * self._per_token
 
     @property
     def pays(self) -> bool:
         """Whether it was no slower than the present plan would have been."""
-        return self._balance >= 0
+        return self._worth >= self._seconds
+
+    @property
+    def cost(self) -> float:
+        """Seconds lost by it."""
+        return min(max(0.0, self._seconds - self._worth), MOST_PAID * self._seconds)
 
 
 def method_name(tree: TokenTree) -> str:

@@ -10,8 +10,9 @@ from sequoia_core.decode.trace import Seconds
 from sequoia_core.plan.hardware import Curve, HardwareProfile, interpolate
 from sequoia_core.tree.token_tree import TokenTree
 
-# Passes of one size that its factor remembers, and passes of any size that the pace does.
-MEMORY, PACE_MEMORY = 12, 7
+# Passes of one size that its factor remembers, and passes of any size that the pace does. The
+# first is much the longer, or noise would move from one to the other and never come back.
+MEMORY, PACE_MEMORY = 24, 7
 # Standard errors of a factor's logarithm: per doubling of tokens away from the nearest size seen,
 # of sizes never compared with any, and of the first pass seen of a size (halved by a second one).
 PER_DOUBLING, UNSEEN, FIRST = 0.03, 0.1, 0.1
