@@ -32,10 +32,10 @@ SETTLED, TRIAL, LONGEST_TRIAL = 4, 2, 12
 ALTERNATIVES, HARDLY_FASTER = (0, 2, 0, 4), 1.3
 # Steps from one reconsideration to the next: doubled while the plan holds.
 SOONEST, LATEST = 8, 32
-# A change must gain so much, more for each change of late, and so many standard errors. Plain
-# decoding is the safe side: fewer are enough.
-LEAST_GAIN, OF_LATE = 0.03, 128
-CLEAR, CLEAR_FOR_PLAIN = 2.5, 0.5
+# A change must gain so much, more for each change of late, and so many standard errors.
+LEAST_GAIN, OF_LATE, CLEAR = 0.03, 128, 2.5
+# Plain decoding is the safe side: drafting must be worth so much, less half a standard error.
+WORTH, CLEAR_FOR_PLAIN = 0.05, 0.5
 # Trees looked at while running: up to so many times the planned size, and at least so large.
 GROWTH, LEAST_BUDGET, LEAST_DEPTH = 4, 64, 8
 
@@ -134,7 +134,7 @@ class Auto:
         """Change to the best plan if it stands clear of the present one."""
         view = self.beliefs.view()
         best = view.best_drafted(self.limits)
-        if view.seconds_per_token(best) > view.seconds_per_token(PLAIN):
+        if view.log_gain(best, PLAIN) < WORTH:
             best = PLAIN
         gain = self._clear_gain(view, best)
         if gain is None:
@@ -153,12 +153,12 @@ class Auto:
         """
         while self._changes and self._changes[0] < self._steps - OF_LATE:
             self._changes.popleft()
-        least = LEAST_GAIN * (1 + len(self._changes))
+        least = LEAST_GAIN * (1 + len(self._changes)) if best.size > 1 else -WORTH
         if best == self.tree or view.log_gain(best, self.tree) < least:
             return None
         gain = view.gain(best, self.tree)
-        clear = CLEAR if best.size > 1 else CLEAR_FOR_PLAIN
-        return gain if gain.log > clear * gain.error else None
+        bar = CLEAR * gain.error if best.size > 1 else CLEAR_FOR_PLAIN * gain.error - WORTH
+        return gain if gain.log > bar else None
 
     def _try_if_affordable(self) -> None:
         """Try another plan now and then, since only what is tried can be compared.
