@@ -22,8 +22,8 @@ from sequoia_core.tree.families import chain
 from sequoia_core.tree.token_tree import TokenTree
 
 # Share of the time that trying alternatives may cost. What a trial did cost is paid before the next
-# one, up to half its seconds, since a stall is nobody's fault.
-TRYING, MOST_PAID = 0.01, 0.5
+# one, up to a quarter of its seconds, since a stall is nobody's fault.
+TRYING, MOST_PAID = 0.01, 0.25
 # Steps before the first trial; of a trial, the first of which is not timed; and the most of one.
 SETTLED, TRIAL, LONGEST_TRIAL = 4, 2, 12
 # What a plan that drafts is compared with in turn: plain decoding, and trees so many times as large
@@ -34,8 +34,9 @@ ALTERNATIVES, HARDLY_FASTER = (0, 2, 0, 4), 1.3
 SOONEST, LATEST = 8, 32
 # A change must gain so much, more for each change of late, and so many standard errors.
 LEAST_GAIN, OF_LATE, CLEAR = 0.03, 128, 2.5
-# Plain decoding is the safe side: drafting must be worth so much, less half a standard error.
-WORTH, CLEAR_FOR_PLAIN = 0.05, 0.5
+# Plain decoding is the safe side: drafting must be worth so much, less half a standard error. Where
+# some tree seems worth it, plain decoding must be faster than the present one by more.
+WORTH, CLEAR_FOR_PLAIN, CLEAR_IN_DOUBT = 0.05, 0.5, 1.0
 # Trees looked at while running: up to so many times the planned size, and at least so large.
 GROWTH, LEAST_BUDGET, LEAST_DEPTH = 4, 64, 8
 
@@ -125,7 +126,9 @@ class Auto:
         surprises = self.beliefs.acceptance.surprises
         self.beliefs.observe(last, tree, timed=self._used == tree)
         if self.beliefs.acceptance.surprises > surprises:
-            self._wait, self._due = SOONEST, self._steps
+            # What the plan rested on is gone: look at once, and try what it takes.
+            self._wait, self._due, self._rested, self._purse = SOONEST, 0, 0, 0.0
+            self._tried = -1
         self._used = tree
         self._steps += 1
         self._purse += TRYING * last.seconds.total
@@ -137,6 +140,9 @@ class Auto:
         if view.log_gain(best, PLAIN) < WORTH:
             best = PLAIN
         gain = self._clear_gain(view, best)
+        if gain is None and best.size > 1:
+            # The best may be in doubt where the safe side is not.
+            best, gain = PLAIN, self._clear_gain(view, PLAIN, in_doubt=True)
         if gain is None:
             self._wait = min(2 * self._wait, LATEST)
             self._due = self._steps + self._wait
@@ -146,18 +152,23 @@ class Auto:
         self._wait, self._due = SOONEST, self._steps + SOONEST
         return self._decision(step, before, self._gain_words(view, gain, before))
 
-    def _clear_gain(self, view: View, best: TokenTree) -> Gain | None:
+    def _clear_gain(self, view: View, best: TokenTree, in_doubt: bool = False) -> Gain | None:
         """Of the best plan over the present one, if it is worth a change.
 
-        More is asked the more often the plan has changed of late.
+        More is asked the more often the plan has changed of late. For plain decoding less is: it
+        may even be slower, by what drafting must be worth.
         """
         while self._changes and self._changes[0] < self._steps - OF_LATE:
             self._changes.popleft()
-        least = LEAST_GAIN * (1 + len(self._changes)) if best.size > 1 else -WORTH
+        strict = best.size > 1 or in_doubt
+        least = LEAST_GAIN * (1 + len(self._changes)) if strict else -WORTH
         if best == self.tree or view.log_gain(best, self.tree) < least:
             return None
         gain = view.gain(best, self.tree)
-        bar = CLEAR * gain.error if best.size > 1 else CLEAR_FOR_PLAIN * gain.error - WORTH
+        if not strict:
+            bar = CLEAR_FOR_PLAIN * gain.error - WORTH
+        else:
+            bar = gain.error * (CLEAR if best.size > 1 else CLEAR_IN_DOUBT)
         return gain if gain.log > bar else None
 
     def _try_if_affordable(self) -> None:
