@@ -58,14 +58,14 @@ def test_it_starts_plainly_where_nothing_beats_plain_decoding():
     assert sum(tree.size > 1 for tree in world.trees) < 15
 
 
-@pytest.mark.parametrize("noise", [0.1, 0.3])
-def test_noise_alone_hardly_ever_makes_it_change(noise):
+@pytest.mark.parametrize(("noise", "most"), [(0.1, 1), (0.3, 5)])
+def test_noise_alone_hardly_ever_makes_it_change(noise, most):
     """8 runs of 300 steps: passes that vary, with one in twenty three times as long."""
     worlds = [
         World(always(GOOD), always(HERE), seed=seed, noise=noise).run(Auto(GOOD, HERE), 300)
         for seed in SEEDS
     ]
-    assert sum(map(changes, worlds)) <= 2
+    assert sum(map(changes, worlds)) <= most
 
 
 @pytest.mark.parametrize("seed", SEEDS)
