@@ -20,14 +20,15 @@ from pages._sliders import LINK, exact_slider, look_at_plan, number, slider
 from pages._url import note_link_mistakes
 from sequoia_core.assets import asset
 from sequoia_core.errors import SequoiaError
-from sequoia_core.plan.methods import METHODS, NAMES, PLAIN
+from sequoia_core.plan.methods import AUTO, METHODS, NAMES, PLAIN
 from sequoia_core.plan.optimizer import SEQUOIA
 from sequoia_core.plan.rivals import CHAIN
 
 METHOD_HELP = (
     "sequoia drafts a planned tree, drawing without replacement; chain and kchains are simpler "
     "shapes; specinfer draws with replacement; topk takes the draft's most probable tokens; "
-    "specexec and dynamic grow the tree with the context; autoregressive is plain decoding."
+    "specexec and dynamic grow the tree with the context; autoregressive is plain decoding; "
+    "auto starts with the best of tree, chain and plain decoding, and changes it while it runs."
 )
 
 
@@ -129,6 +130,7 @@ def _tree(temperature: float) -> tuple[str, PlannedTree | None]:
         "Method", NAMES, key="method", bind=LINK, on_change=look_at_plan, help=METHOD_HELP
     )
     planned = SEQUOIA if method == PLAIN else method
+    automatic = automatic or method == AUTO
     sliders, pickers = st.container(), st.container()
     with pickers:
         hardware, acceptance = _pickers(temperature, METHODS[planned].rule)

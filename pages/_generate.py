@@ -4,11 +4,14 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from pages._auto import steered
 from pages._worker import Job, Worker
 from sequoia_core.decode.recorded import Origin
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.trace import PlainRun, RunSummary, StepTrace
 from sequoia_core.errors import InputError, ModelError
+from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.methods import PLAIN as PLAIN_METHOD
 from sequoia_core.plan.paths import PathStatistics
 from sequoia_core.tree.token_tree import TokenTree
@@ -19,6 +22,7 @@ class Request:
     """What one press of Generate asks for. `pair` is the pair the user saw, None while loading.
 
     tree: the planned one; methods that grow their trees take its size, and `depth` as the limit.
+    inputs: for `auto`, what it starts from.
     """
 
     prompt: str
@@ -29,6 +33,7 @@ class Request:
     predicted_speedup: float | None
     pair: object = None
     predicted_tokens: float | None = None
+    inputs: tuple[AcceptanceVector, HardwareProfile] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ def _generate(job: Job, engine, record: Record, share: float):
     from sequoia_core.measure.recording import origin_of
 
     request = record.view.request
-    method = named_method(request.method, request.tree, request.depth)
+    method = steered(request.inputs) or named_method(request.method, request.tree, request.depth)
     run = engine.run(request.prompt, request.settings, method)
     limit = request.settings.max_new_tokens
     made = 0

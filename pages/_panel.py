@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages._auto import auto_words
 from pages._controls import Controls
 from pages._generate import RunView
 from pages._planned_tree import PlannedTree
@@ -55,6 +56,7 @@ def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
             _tree(controls, view, step)
     if view is not None and not was_active:
         with rest:
+            auto_words(view.summary)
             run_details(view, step)
             run_acceptance(view)
             what_if(view, controls.plan)

@@ -16,6 +16,7 @@ class PlannedTree:
 
     speedup, expected_tokens: None where the plan does not speak of the method: its trees grow with
     the context, or the vector holds for another rule. depth: the limit wished, or the tree's.
+    inputs: names of acceptance and hardware.
     """
 
     method: str
@@ -24,6 +25,7 @@ class PlannedTree:
     expected_tokens: float | None
     speedup: float | None
     depth: int
+    inputs: tuple[str, str] = ("", "")
 
 
 def planned_tree(
@@ -43,4 +45,5 @@ def planned_tree(
         plan.expected_tokens if speaks else None,
         plan.speedup if speaks else None,
         plan.depth if depth is None else depth,
+        (acceptance, hardware),
     )

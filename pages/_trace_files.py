@@ -8,10 +8,10 @@ import streamlit as st
 from pages._generate import Request, RunView
 from pages._shown_run import show_loaded, shown_run
 from pages._text import literal
-from sequoia_core.decode.recorded import Predicted, Ranks, RecordedRun
+from sequoia_core.decode.recorded import Predicted, Ranks, RecordedRun, largest
 from sequoia_core.decode.trace_file import MAX_BYTES, parse_trace, trace_text
 from sequoia_core.errors import FileFormatError, SequoiaError
-from sequoia_core.plan.methods import METHODS, NAMES
+from sequoia_core.plan.methods import AUTO, METHODS, NAMES
 from sequoia_core.plan.paths import PathStatistics
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -65,12 +65,15 @@ def recorded(view: RunView) -> RecordedRun:
     request, ranks = view.request, view.ranks
     planned = METHODS.get(request.method)
     grown = planned is not None and planned.grown
+    budget, depth = request.tree.size, request.depth if grown else request.tree.depth
+    if request.method == AUTO:
+        budget, depth = largest(view.steps)
     return RecordedRun(
         method=request.method,
         rule=planned.rule if planned else "sequoia",
-        tree=None if grown else request.tree,
-        budget=request.tree.size,
-        depth=request.depth if grown else request.tree.depth,
+        tree=None if grown or request.method == AUTO else request.tree,
+        budget=budget,
+        depth=depth,
         settings=request.settings,
         prompt=request.prompt,
         prompt_ids=list(view.prompt_ids),
@@ -92,8 +95,8 @@ def loaded(data: bytes, file_name: str) -> RunView:
             f"{name}: method must be one of {', '.join(NAMES)}, got {run.method[:40]!r}."
         )
     # A grown tree differs from step to step; the largest says how big they came to be.
-    largest = max((step.nodes.parent for step in run.steps), key=len)
-    tree = TokenTree(largest) if run.tree is None else run.tree
+    widest = max((step.nodes.parent for step in run.steps), key=len)
+    tree = TokenTree(widest) if run.tree is None else run.tree
     return RunView(
         Request(
             run.prompt,

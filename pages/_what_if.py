@@ -5,7 +5,7 @@ import streamlit as st
 from pages._generate import RunView
 from pages._planned_tree import PlannedTree
 from sequoia_core.errors import InputError
-from sequoia_core.plan.methods import METHODS, PLAIN
+from sequoia_core.plan.methods import AUTO, METHODS, PLAIN
 from sequoia_core.plan.replay import replay
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -39,7 +39,7 @@ def what_if(view: RunView, plan: PlannedTree | None) -> None:
 def _replays(view: RunView) -> bool:
     """Whether the ranks of the text, drawn by Sequoia's rule, are those of the run's method."""
     own = view.request
-    if own.method == PLAIN or METHODS[own.method].grown:
+    if own.method in (PLAIN, AUTO) or METHODS[own.method].grown:
         return False
     return METHODS[own.method].rule == "sequoia" or own.settings.temperature == 0
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages._auto import started_from
 from pages._controls import Controls, note_mistakes, prompt_box, run_controls
 from pages._frame import ensure_frame
 from pages._generate import Record, Request, RunView, generate_work
@@ -11,7 +12,7 @@ from pages._state import server, session_id
 from pages._trace_files import trace_files
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError, SequoiaError
-from sequoia_core.plan.methods import PLAIN
+from sequoia_core.plan.methods import AUTO, PLAIN
 from sequoia_core.tree.token_tree import TokenTree
 
 
@@ -75,6 +76,7 @@ def _request(controls: Controls) -> Request:
         None if plain else controls.plan.speedup,
         server().worker.resident,
         None if plain else controls.plan.expected_tokens,
+        started_from(controls.plan.inputs) if controls.method == AUTO else None,
     )
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from sequoia_core.cli import main
-from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.errors import InputError
 from sequoia_core.measure.benchmark import Outcome, Prediction, benchmark
+from sequoia_core.plan.methods import NAMES
 
 
 def steady(tokens: int, steps: int, seconds: float):

@@ -231,3 +231,28 @@ def test_a_missing_prompts_file_is_refused(capsys, tmp_path):
     missing = str(tmp_path / "none.jsonl")
     out = str(tmp_path / "a.json")
     assert missing in refusal(capsys, "calibrate", "--prompts", missing, "--out", out)
+
+
+def test_auto_says_what_it_decided_and_writes_the_text_of_plain_decoding(capsys, tmp_path):
+    file = tmp_path / "trace.json"
+    common = [*PROMPT, *PAIR, "--max-new-tokens", "24"]
+    plain = answer(capsys, "generate", *common, "--method", "autoregressive")
+    result = answer(capsys, "generate", *common, "--method", "auto", "--trace", str(file))
+    assert result["token_ids"] == plain["token_ids"]
+    assert result["method"] == "auto"
+    first = result["decisions"][0]
+    assert (first["step"], first["before"]) == (0, "")
+    assert first["reason"].startswith("planned with bundled-t0 and cpu-2-cores: ")
+    trace = json.loads(file.read_text(encoding="utf-8"))
+    assert (trace["method"], trace["parents"]) == ("auto", None)
+    assert trace["decisions"] == result["decisions"]
+    assert trace["steps"][0]["decision"] == first
+    assert main(["generate", *common, "--method", "auto"]) == 0
+    assert "step 1: a tree of 6 tokens, 4 deep, since planned with" in capsys.readouterr().out
+
+
+def test_auto_takes_no_wishes_and_no_vector_of_another_rule(capsys):
+    argv = ["generate", *PROMPT, *PAIR, "--method", "auto"]
+    assert "leave out --budget and --depth" in refusal(capsys, *argv, "--budget", "6")
+    other = ["--temperature", "0.6", "--acceptance", "bundled-t0.6-topk"]
+    assert "holds for topk: name a vector of the rule sequoia" in refusal(capsys, *argv, *other)

@@ -25,6 +25,8 @@ from sequoia_core.decode.methods import (
 )
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.sampling import distribution
+from sequoia_core.decode.steering import Fixed
+from sequoia_core.decode.trace import StepTrace
 from sequoia_core.tree.families import chain, chains, expansion
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -151,6 +153,53 @@ def test_two_steps_in_a_row_emit_exactly_the_targets_distribution(name):
     first = follower(pair, method, 1, length, **SAMPLED)
     both = follower(pair, method, 2, length, **SAMPLED)
     assert difference(pair, two_steps(first, both, length), length, **SAMPLED) < EXACT
+
+
+class Switching(Fixed):
+    """Steers by the verdict of the step before: one method after a miss, another after a hit."""
+
+    def __init__(self, first: Method, after_miss: Method, after_hit: Method):
+        super().__init__(first)
+        self._after = after_miss, after_hit
+        self.slots, self.drafts = 4, True
+
+    def next(self, last: StepTrace | None, _tree: TokenTree | None) -> tuple[Method, None]:
+        if last is None:
+            return self.method, None
+        return self._after[bool(last.accepted)], None
+
+
+@pytest.mark.parametrize(
+    ("first", "after_miss", "after_hit"),
+    [
+        ("autoregressive", "chain", "sequoia"),
+        ("chain", "autoregressive", "sequoia"),
+        ("sequoia", "chain", "autoregressive"),
+        ("topk", "specinfer", "sequoia"),
+    ],
+)
+def test_a_switch_between_two_steps_keeps_them_exact(first, after_miss, after_hit):
+    """Whatever the second step's method depends on, as long as that is over before it draws."""
+    pair, length = pair_of(3), 3
+    steering = Switching(*(METHODS[name] for name in (first, after_miss, after_hit)))
+    steps = [follower(pair, steering, count, length, **SAMPLED) for count in (1, 2)]
+    assert difference(pair, two_steps(*steps, length), length, **SAMPLED) < EXACT
+
+
+def test_a_method_is_chosen_before_the_step_draws_anything():
+    pair, branch, asked = pair_of(3), Branch([]), []
+
+    class Recording(Switching):
+        def next(self, last, tree):
+            asked.append(len(branch.taken))
+            return super().next(last, tree)
+
+    chains_only = Recording(*[METHODS["chain"]] * 3)
+    settings = GenerationSettings(max_new_tokens=8, **SAMPLED)
+    run = Engine(pair).run(PROMPT, settings, chains_only, trace=False, random=branch)
+    drawn = [len(branch.taken) for _ in run]
+    assert asked == [0, *drawn[:-1]]
+    assert len(asked) > 1
 
 
 @pytest.mark.parametrize("name", METHODS | SHAPES)

@@ -8,15 +8,15 @@ from sequoia_core.decode.drafting import StaticTree
 from sequoia_core.decode.methods import (
     AUTOREGRESSIVE,
     GROWN_RULES,
-    NAMES,
     Method,
     named_method,
     plain_method,
 )
 from sequoia_core.errors import InputError
+from sequoia_core.measure.auto import Auto
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
-from sequoia_core.plan.hardware import load_hardware
-from sequoia_core.plan.methods import METHODS, plan_for, rule_fits
+from sequoia_core.plan.hardware import HardwareProfile, load_hardware
+from sequoia_core.plan.methods import AUTO, METHODS, NAMES, plan_for, rule_fits
 from sequoia_core.plan.plan import Plan
 from sequoia_core.plan.presets import DEFAULT_HARDWARE, bundled_acceptance
 
@@ -26,9 +26,10 @@ class Planned:
     """A method with its plan. acceptance: the vector planned with; None for plain decoding.
 
     own_rule: the vector holds for the method's own rule, so that the plan's promises do as well.
+    `auto` changes its plan while it runs; this is the one that it starts with.
     """
 
-    method: Method
+    method: Method | Auto
     plan: Plan | None = None
     acceptance: AcceptanceVector | None = None
     own_rule: bool = True
@@ -43,6 +44,8 @@ class Planned:
     @property
     def level_sizes(self) -> list[int] | None:
         """Of the static tree; None where trees grow."""
+        if isinstance(self.method, Auto):
+            return self.plan.level_sizes
         shape = self.method.shape
         return shape.tree.level_sizes if isinstance(shape, StaticTree) else None
 
@@ -88,9 +91,32 @@ def planned_method(
     # Where both are fixed the profile chooses nothing, so any will do.
     fixed = budget is not None and depth is not None and not arguments.hardware
     hardware = load_hardware(DEFAULT_HARDWARE) if fixed else named_hardware(arguments)
-    plan = plan_for(name, acceptance, hardware, budget=budget, depth=depth)
     own_rule = rule_fits(name, acceptance)
+    if name == AUTO:
+        return _automatic(acceptance, hardware, own_rule, (budget, depth))
+    plan = plan_for(name, acceptance, hardware, budget=budget, depth=depth)
     if not own_rule:
         say(f"{name} is planned with {preset}, whose acceptance is that of {acceptance.rule}")
     method = named_method(name, plan.tree, depth)
     return Planned(method, plan, acceptance, own_rule)
+
+
+def _automatic(
+    acceptance: AcceptanceVector,
+    hardware: HardwareProfile,
+    own_rule: bool,
+    wishes: tuple[int | None, int | None],
+) -> Planned:
+    """The method `auto`, which leaves nothing to wish for and nothing to guess."""
+    if wishes != (None, None):
+        raise InputError(
+            "The method auto chooses budget and depth itself: leave out --budget and --depth, or "
+            "choose the method sequoia."
+        )
+    if not own_rule:
+        raise InputError(
+            f"The method auto verifies by the rule sequoia, and {acceptance.name} holds for "
+            f"{acceptance.rule}: name a vector of the rule sequoia."
+        )
+    auto = Auto(acceptance, hardware)
+    return Planned(auto, auto.plan, acceptance)

@@ -24,7 +24,6 @@ from sequoia_core.commands._models import (
 from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.loading import resolve_device
-from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.errors import InputError
@@ -38,6 +37,7 @@ from sequoia_core.measure.methods import (
 )
 from sequoia_core.measure.profiler import device_name
 from sequoia_core.plan.hardware import load_hardware
+from sequoia_core.plan.methods import NAMES
 from sequoia_core.plan.presets import bundled_hardware
 
 METHODS = (*NAMES, "hf-generate", "hf-assisted")

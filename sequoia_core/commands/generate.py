@@ -1,6 +1,7 @@
 """`generate`: continue a prompt, speculatively or plainly."""
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
 from typing import Any
 
 from sequoia_core.commands._methods import Planned, add_planning_arguments, planned_method
@@ -13,12 +14,12 @@ from sequoia_core.commands._models import (
 )
 from sequoia_core.commands._prompts import add_chat_argument, encoded
 from sequoia_core.decode.engine import Engine, Run
-from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.trace import StepTrace
 from sequoia_core.decode.trace_file import write_trace
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable
 from sequoia_core.measure.recording import plain_run, record_run
+from sequoia_core.plan.methods import NAMES
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -92,6 +93,7 @@ def _result(planned: Planned, generation: Run) -> dict[str, Any]:
         "depth": planned.method.depth,
         "planned_with": planned.basis,
         "stopped": summary.stopped,
+        "decisions": [asdict(decision) for decision in summary.decisions],
         "target": generation.pair.target_name,
         "draft": generation.pair.draft_name,
         "device": str(generation.pair.device),
@@ -100,10 +102,15 @@ def _result(planned: Planned, generation: Run) -> dict[str, Any]:
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The text, then one line of figures."""
-    return (
+    """The text, then one line of figures, and one for each decision where there were any."""
+    lines = [
+        f"step {decision['step'] + 1}: {decision['after']}, since {decision['reason']}"
+        for decision in result["decisions"]
+    ]
+    figures = (
         f"{result['text']}\n\n{result['method']}: {len(result['token_ids'])} tokens in "
         f"{result['steps']} steps of a tree of {result['budget']} (depth {result['depth']}), "
         f"{result['tokens_per_step']:.2f} tokens per step, "
         f"{result['tokens_per_second']:.1f} tokens/s"
     )
+    return "\n".join([figures, *lines])

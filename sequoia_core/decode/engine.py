@@ -4,14 +4,15 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from sequoia_core.decode.drafting import DraftedTree, Drafting
+from sequoia_core.decode.drafting import DraftedTree, Drafter, Drafting
 from sequoia_core.decode.methods import Method, as_method
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.randomness import Randomness
 from sequoia_core.decode.settings import GenerationSettings
+from sequoia_core.decode.steering import Fixed, Steering
 from sequoia_core.decode.step_trace import node_trace
 from sequoia_core.decode.timing import Stopwatch, now
-from sequoia_core.decode.trace import Bonus, RunSummary, StepTrace
+from sequoia_core.decode.trace import Bonus, Decision, RunSummary, StepTrace
 from sequoia_core.decode.walk import Walk, walk_tree
 from sequoia_core.errors import InputError
 from sequoia_core.tree.token_tree import TokenTree
@@ -31,7 +32,7 @@ class Engine:
         self,
         prompt: str | Sequence[int],
         settings: GenerationSettings,
-        method: Method | TokenTree,
+        method: Method | TokenTree | Steering,
         *,
         trace: bool = True,
         random: Randomness | None = None,
@@ -39,6 +40,7 @@ class Engine:
         """Generate from a prompt by a method; iterate over the result, a step at a time.
 
         A bare tree means Sequoia's method with it; one node is plain decoding on the same caches.
+        A Steering chooses each step's method anew.
         `trace` adds the drafted nodes to every step, outside the time measured. random: the source
         of all draws, by default a generator with the settings' seed. Raises InputError for an empty
         prompt, for one that does not fit the context together with the new tokens, and for a tree
@@ -46,10 +48,11 @@ class Engine:
         """
         prompt_ids = self.pair.encode(prompt) if isinstance(prompt, str) else list(prompt)
         _check_prompt(prompt_ids, self.pair, settings)
-        method = as_method(method)
-        method.check(self.pair)
+        bare = isinstance(method, Method | TokenTree)
+        steering = Fixed(as_method(method)) if bare else method
+        steering.check(self.pair)
         random = random or Randomness.seeded(settings.seed, self.pair.device)
-        return Run(self.pair, prompt_ids, settings, method, trace, random)
+        return Run(self.pair, prompt_ids, settings, steering, trace, random)
 
 
 def _check_prompt(prompt_ids: list[int], pair: ModelPair, settings: GenerationSettings) -> None:
@@ -76,7 +79,8 @@ def _check_prompt(prompt_ids: list[int], pair: ModelPair, settings: GenerationSe
 class Run:
     """One generation: an iterator of StepTrace that does one step per `next`.
 
-    Stop between steps by not asking for more, or with `close`. `summary` is valid at any time.
+    Stop between steps by not asking for more, or with `close`. `summary` is valid at any time, and
+    `method` is that of the newest step.
     """
 
     def __init__(
@@ -84,11 +88,13 @@ class Run:
         pair: ModelPair,
         prompt_ids: list[int],
         settings: GenerationSettings,
-        method: Method,
+        steering: Steering,
         trace: bool,
         random: Randomness,
     ):
-        self.pair, self.settings, self.method = pair, settings, method
+        self.pair, self.settings, self.steering = pair, settings, steering
+        self.method, self._decision = steering.next(None, None)
+        self.decisions: list[Decision] = []
         self.prompt_ids = prompt_ids
         self.token_ids: list[int] = []
         self.prefill_seconds = 0.0
@@ -98,9 +104,7 @@ class Run:
         self._trace = trace
         self._random = random
         self._watch = Stopwatch(pair.device)
-        self._drafter = method.shape.drafter(
-            Drafting(pair.draft, pair.vocab, method.rule, settings, random, self._watch)
-        )
+        self._drafters: dict[Method, Drafter] = {}
         self._iterator = self._generate()
 
     def __iter__(self) -> Iterator[StepTrace]:
@@ -129,22 +133,29 @@ class Run:
             self.prefill_seconds,
             self.decode_seconds,
             self.stopped,
+            tuple(self.decisions),
         )
 
     def _generate(self) -> Iterator[StepTrace]:
         self._prefill()
-        while self.stopped == RUNNING:
-            yield self._step()
+        while True:
+            step, tree = self._step()
+            yield step
+            if self.stopped != RUNNING:
+                return
+            with self._watch.part("sample"):
+                self.method, self._decision = self.steering.next(step, tree)
 
     def _prefill(self) -> None:
         """Read the prompt but for its last token, which becomes the first root."""
         started = now(self.pair.device)
         text = len(self.prompt_ids) + self.settings.max_new_tokens
-        capacity = text + self.method.shape.slots + 1
-        models = [self.pair.target] + [self.pair.draft] * self.method.drafts
-        for model in models:
+        capacity = text + self.steering.slots + 1
+        for model in [self.pair.target] + [self.pair.draft] * self.steering.drafts:
             model.reset(capacity)
-            if len(self.prompt_ids) > 1:
+            # A draft that is not used yet reads the prompt when it is.
+            used = model is self.pair.target or self.method.drafts
+            if used and len(self.prompt_ids) > 1:
                 model.append(self.prompt_ids[:-1])
         self.prefill_seconds = now(self.pair.device) - started
 
@@ -152,7 +163,8 @@ class Run:
     def _tokens(self) -> list[int]:
         return self.prompt_ids + self.token_ids
 
-    def _step(self) -> StepTrace:
+    def _step(self) -> tuple[StepTrace, TokenTree]:
+        """One step, and the tree that it drafted."""
         pair, watch = self.pair, self._watch
         prefix_length = pair.target.length
         drafted = self._draft()
@@ -176,16 +188,34 @@ class Run:
         bonus = Bonus(
             walk.bonus_token, pair.piece(walk.bonus_token), walk.bonus_source, walk.bonus_prob
         )
+        decision, self._decision = self._decision, None
+        self.decisions += [decision] * (decision is not None)
         self.steps += 1
-        return StepTrace(
-            self.steps - 1, prefix_length, walk.accepted, bonus, committed, seconds, nodes
+        step = StepTrace(
+            self.steps - 1, prefix_length, walk.accepted, bonus, committed, seconds, nodes, decision
         )
+        return step, plan.tree
 
     def _draft(self) -> DraftedTree:
         """The step's tree; positions beyond the context are not drafted."""
         seen = self.pair.draft.length if self.method.drafts else -1
         room = self.pair.context_length - 1 - self.pair.target.length
-        return self._drafter(self._tokens[seen:], room)
+        return self._drafter()(self._tokens[seen:], room)
+
+    def _drafter(self) -> Drafter:
+        """The present method's; each is made once a run."""
+        method = self.method
+        if method not in self._drafters:
+            drafting = Drafting(
+                self.pair.draft,
+                self.pair.vocab,
+                method.rule,
+                self.settings,
+                self._random,
+                self._watch,
+            )
+            self._drafters[method] = method.shape.drafter(drafting)
+        return self._drafters[method]
 
     def _commit(self, row: list[int], walk: Walk, token_ids: list[int]) -> list[int]:
         """Keep the accepted path in both caches; return the tokens that count."""

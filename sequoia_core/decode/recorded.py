@@ -1,5 +1,6 @@
 """A finished run as it is kept: what was asked, what every step did, where and when it ran."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sequoia_core.decode.settings import GenerationSettings
@@ -69,3 +70,9 @@ class RecordedRun:
     def pieces(self) -> tuple[tuple[str, ...], ...]:
         """The texts of the tokens that each step committed."""
         return tuple(map(pieces_of, self.steps))
+
+
+def largest(steps: Sequence[StepTrace]) -> tuple[int, int]:
+    """Most nodes and levels below the root of any step's tree, for runs whose trees change."""
+    trees = [TokenTree(step.nodes.parent) for step in steps]
+    return max(tree.size for tree in trees), max(tree.depth for tree in trees)

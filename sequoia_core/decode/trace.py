@@ -52,7 +52,10 @@ class Bonus:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Time of a step's parts: draft passes, the target pass, sampling and rule, cache commit."""
+    """Time of a step's parts: draft passes, the target pass, sampling and rule, cache commit.
+
+    Where a run is steered, choosing the step's method counts as sampling.
+    """
 
     draft: float
     verify: float
@@ -65,12 +68,29 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """A choice of method between two steps, by a run that is steered, and why.
+
+    step: index of the first step that it holds for. before, after: the methods in words, `before`
+    empty at a run's start. budget, depth: of what was chosen. reason: one sentence with numbers.
+    """
+
+    step: int
+    before: str
+    after: str
+    budget: int
+    depth: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepTrace:
     """One step. `accepted` are node ids, root left out; `committed` ends with the bonus token.
 
     Where an end-of-text token or the token limit cuts a step short, `committed` is the part that
     was kept. `prefix_length` counts the tokens before the root, the prompt's included.
-    `nodes` is None when tracing is off.
+    `nodes` is None when tracing is off. `decision`: the choice of method that this step is the
+    first to follow, None where there was none.
     """
 
     index: int
@@ -80,11 +100,15 @@ class StepTrace:
     committed: list[int]
     seconds: Seconds
     nodes: Nodes | None = None
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A finished run: what was written and how long it took, prefill apart."""
+    """A finished run: what was written and how long it took, prefill apart.
+
+    decisions: which methods a steered run chose, and why; empty for all others.
+    """
 
     text: str
     token_ids: list[int]
@@ -92,6 +116,7 @@ class RunSummary:
     prefill_seconds: float
     decode_seconds: float
     stopped: str
+    decisions: tuple[Decision, ...] = ()
 
     @property
     def tokens_per_step(self) -> float:

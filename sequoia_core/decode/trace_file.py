@@ -83,6 +83,7 @@ def _content(run: RecordedRun) -> dict[str, Any]:
             "rule": run.rule,
             "parents": None if run.tree is None else run.tree.parents.tolist(),
             "text": summary.text,
+            "decisions": [asdict(decision) for decision in summary.decisions],
             "steps": [asdict(step) for step in run.steps],
             "timings": {
                 "prefill_seconds": summary.prefill_seconds,
@@ -192,7 +193,8 @@ def _summary(content: dict[str, Any], steps, written: list[int]) -> RunSummary:
         )
     text = plain_text(member(content, "text", str), "text", MAX_TEXT)
     stopped = plain_text(content.get("stopped", ""), "stopped", MAX_NAME)
-    return RunSummary(text, written, len(steps), prefill, decode, stopped)
+    decisions = tuple(step.decision for step in steps if step.decision)
+    return RunSummary(text, written, len(steps), prefill, decode, stopped, decisions)
 
 
 def _origin(content: dict[str, Any]) -> Origin:

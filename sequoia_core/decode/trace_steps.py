@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from sequoia_core.decode.trace import LEAF, RESIDUAL, Bonus, Nodes, Seconds, StepTrace, verdicts
+from sequoia_core.decode.trace import (
+    LEAF,
+    RESIDUAL,
+    Bonus,
+    Decision,
+    Nodes,
+    Seconds,
+    StepTrace,
+    verdicts,
+)
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_integer, check_list, check_number
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
@@ -12,10 +21,11 @@ MAX_TOKENS = 1_000_000
 MAX_TOKEN_ID = 2**31 - 1
 MAX_TEXT = 10_000_000
 MAX_PIECE = 10_000
+MAX_REASON = 2_000
 MAX_STEP_SECONDS = 1e6
 # A probability of float32 may exceed 1 by its rounding.
 MOST = 1 + 1e-6
-KINDS = {dict: "an object", list: "a list", str: "a text"}
+KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
 
 
 def steps_from(content: list[Any]) -> tuple[StepTrace, ...]:
@@ -73,7 +83,26 @@ def _step(content: Any, index: int) -> StepTrace:
         committed,
         _seconds(member(content, "seconds", dict, f"{name}."), f"{name}.seconds"),
         nodes,
+        _decision(content.get("decision"), index, f"{name}.decision"),
     )
+
+
+def _decision(content: Any, index: int, name: str) -> Decision | None:
+    """The choice of method that a step of a steered run follows first."""
+    if content is None:
+        return None
+    if not isinstance(content, dict):
+        raise InputError(f"{name} must be an object or null, got {type(content).__name__}.")
+    _same(member(content, "step", int, f"{name}."), index, f"{name}.step")
+    words = [
+        plain_text(member(content, field, str, f"{name}."), f"{name}.{field}", MAX_REASON)
+        for field in ("before", "after", "reason")
+    ]
+    budget, depth = (
+        check_integer(content.get(field), f"{name}.{field}", low=low, high=MAX_NODES)
+        for field, low in (("budget", 1), ("depth", 0))
+    )
+    return Decision(index, words[0], words[1], budget, depth, words[2])
 
 
 def _nodes(content: dict[str, Any], name: str) -> tuple[Nodes, TokenTree]:

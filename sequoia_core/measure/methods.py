@@ -8,6 +8,7 @@ import torch
 from sequoia_core.decode import methods
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.pair import ModelPair, Prompt
+from sequoia_core.decode.steering import Steering
 from sequoia_core.decode.timing import now
 from sequoia_core.measure.benchmark import Method, Outcome, timed
 
@@ -16,8 +17,10 @@ from sequoia_core.measure.benchmark import Method, Outcome, timed
 ASSISTANT_TOKENS = range(2, 13)
 
 
-def engine_method(pair: ModelPair, settings: GenerationSettings, method: methods.Method) -> Method:
-    """A method of our engine."""
+def engine_method(
+    pair: ModelPair, settings: GenerationSettings, method: methods.Method | Steering
+) -> Method:
+    """A method of our engine, or one that is steered and keeps what it learns."""
     engine = Engine(pair)
 
     def run(prompt: Prompt) -> Outcome:

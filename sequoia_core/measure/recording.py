@@ -12,7 +12,8 @@ from sequoia_core.decode.drafting import StaticTree
 from sequoia_core.decode.engine import Engine, Run
 from sequoia_core.decode.methods import plain_method
 from sequoia_core.decode.pair import ModelPair
-from sequoia_core.decode.recorded import Origin, Predicted, Ranks, RecordedRun
+from sequoia_core.decode.recorded import Origin, Predicted, Ranks, RecordedRun, largest
+from sequoia_core.decode.steering import Fixed
 from sequoia_core.decode.trace import PlainRun, StepTrace
 from sequoia_core.errors import InputError
 from sequoia_core.measure.profiler import device_name
@@ -33,14 +34,16 @@ def record_run(
     """
     if not steps:
         raise InputError("The run has made no step, so there is nothing to keep.")
-    method = run.method
+    method, steady = run.method, isinstance(run.steering, Fixed)
+    budget, depth = (method.budget, method.depth) if steady else largest(steps)
+    static = steady and isinstance(method.shape, StaticTree)
     paths = rank_run(run.pair, run.prompt_ids, run.token_ids, run.settings)
     return RecordedRun(
-        method=method.name,
+        method=run.steering.name,
         rule=method.rule.name,
-        tree=method.shape.tree if isinstance(method.shape, StaticTree) else None,
-        budget=method.budget,
-        depth=method.depth,
+        tree=method.shape.tree if static else None,
+        budget=budget,
+        depth=depth,
         settings=run.settings,
         prompt=prompt,
         prompt_ids=list(run.prompt_ids),

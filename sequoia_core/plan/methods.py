@@ -7,6 +7,7 @@
 | topk | topk | sequoia | static |
 | specexec | topk | sequoia, for the size alone | grown with the context |
 | dynamic | sequoia | sequoia, for the size alone | grown with the context |
+| auto | sequoia | sequoia, to start with | changed while it runs (`measure.auto`) |
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from sequoia_core.plan.optimizer import SEQUOIA, make_plan
 from sequoia_core.plan.plan import Plan
 from sequoia_core.plan.rivals import CHAIN
 
-PLAIN = "autoregressive"
+PLAIN, AUTO = "autoregressive", "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ METHODS = {
     "topk": MethodPlan("topk", SEQUOIA),
     "specexec": MethodPlan("topk", SEQUOIA, grown=True),
     "dynamic": MethodPlan("sequoia", SEQUOIA, grown=True),
+    AUTO: MethodPlan("sequoia", SEQUOIA),
 }
 NAMES = (*METHODS, PLAIN)
 
