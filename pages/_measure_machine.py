@@ -3,9 +3,10 @@
 import streamlit as st
 
 from pages import _library as library
+from pages._job_line import job_line
 from pages._profiling import Profiling, profile_work
 from pages._state import server, session_id, touch
-from pages._worker import FAILED, QUEUED, STOPPED, Job
+from pages._worker import Job
 from sequoia_core.errors import SequoiaError
 
 CONTEXT = 128
@@ -34,7 +35,7 @@ def _measure(job: Job | None, was_active: bool) -> None:
         st.button("Stop", key="profile_stop", disabled=not was_active, on_click=_stop)
     if note := st.session_state.get("profile_note"):
         st.caption(note)
-    _progress(job)
+    job_line(job, doing="Measuring", stopped="Stopped before it was done; nothing was kept.")
 
 
 def _start() -> None:
@@ -60,17 +61,3 @@ def keep_measured() -> None:
         return
     name = library.add_profile(profile, f"this machine, {profile.target_model}")
     st.session_state.update(profiling=None, profile_note=f"Measured: it is `{name}` now.")
-
-
-def _progress(job: Job | None) -> None:
-    if job is None:
-        return
-    now = server().worker.snapshot(job)
-    if now.state == QUEUED:
-        st.progress(0.0, text=f"Waiting in the queue, {now.position} ahead of you")
-    elif job.active:
-        st.progress(now.fraction, text=now.text or "Starting")
-    elif now.state == FAILED:
-        st.error(now.error)
-    elif now.state == STOPPED:
-        st.caption("Stopped before it was done; nothing was kept.")

@@ -5,17 +5,18 @@ import streamlit as st
 from pages._auto import auto_words
 from pages._controls import Controls
 from pages._generate import RunView
+from pages._job_line import job_line
 from pages._planned_tree import PlannedTree
 from pages._race import race, why_no_race
 from pages._run_acceptance import run_acceptance
 from pages._run_details import run_details
 from pages._shown_run import loaded_note, shown_run
-from pages._state import server, touch
+from pages._state import touch
 from pages._steps import picked_step, race_wanted
 from pages._text import LEGEND, run_html
 from pages._tree_view import counts_text, decoded, planned, tree_view
 from pages._what_if import what_if
-from pages._worker import FAILED, QUEUED, STOPPED, Job
+from pages._worker import Job
 from sequoia_core.decode.trace import StepTrace
 from sequoia_core.plan.methods import METHODS
 
@@ -42,7 +43,9 @@ def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
     with figures:
         _metrics(controls.plan, view)
     with progress:
-        _job_line(job)
+        job_line(
+            job, doing="Generating", stopped="Stopped. What was made until then is kept below."
+        )
         loaded_note()
     with picker:
         step, racing = _picked(view, live=was_active)
@@ -105,21 +108,6 @@ def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:
         else None,
     )
     figures.metric("Tokens per second", f"{rate:.1f}" if rate else "–")
-
-
-def _job_line(job: Job | None) -> None:
-    """Where the job is, or how it ended."""
-    if job is None:
-        return
-    now = server().worker.snapshot(job)
-    if now.state == QUEUED:
-        st.progress(0.0, text=f"Waiting in the queue, {now.position} ahead of you")
-    elif job.active:
-        st.progress(now.fraction, text=f"Generating: {now.text}" if now.text else "Starting")
-    elif now.state == FAILED:
-        st.error(now.error)
-    elif now.state == STOPPED:
-        st.caption("Stopped. What was made until then is kept below.")
 
 
 def _tree(controls: Controls, view: RunView | None, step: StepTrace | None) -> None:

@@ -3,10 +3,11 @@
 import streamlit as st
 
 from pages._controls import example_prompts
+from pages._job_line import job_line
 from pages._measure import CHAIN, PROMPTS, THIS_TREE, Measured, Measurement, measure_work
 from pages._plan_controls import Planned
 from pages._state import server, session_id, touch
-from pages._worker import FAILED, QUEUED, STOPPED, Job
+from pages._worker import Job
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.empirical import model_at
@@ -44,7 +45,7 @@ def _check(planned: Planned, job: Job | None, was_active: bool) -> None:
         alt="Tokens per step and speedup: predicted, replayed and measured",
     )
     _buttons(planned, was_active)
-    _job_line(job)
+    job_line(job, doing="Measuring", stopped="Stopped before it was done; nothing was measured.")
     st.caption(_words(planned, kept if fits else None, stale=kept is not None and not fits))
 
 
@@ -117,20 +118,6 @@ def _start(planned: Planned) -> None:
         return
     st.session_state.update(measure_job=job, measurement=measurement)
     st.rerun()
-
-
-def _job_line(job: Job | None) -> None:
-    if job is None:
-        return
-    now = server().worker.snapshot(job)
-    if now.state == QUEUED:
-        st.progress(0.0, text=f"Waiting in the queue, {now.position} ahead of you")
-    elif job.active:
-        st.progress(now.fraction, text=f"Measuring: {now.text}" if now.text else "Warming up")
-    elif now.state == FAILED:
-        st.error(now.error)
-    elif now.state == STOPPED:
-        st.caption("Stopped before it was done; nothing was measured.")
 
 
 def _words(planned: Planned, kept: Measurement | None, *, stale: bool) -> str:
