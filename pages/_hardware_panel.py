@@ -9,6 +9,7 @@ from pages import _library as library
 from pages._charts import lines
 from pages._hardware_controls import Shown
 from pages._inputs import known_tokens
+from pages._text import first_strong
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.knee import knee
@@ -42,8 +43,7 @@ def _answer(shown: Shown) -> None:
     """What to draft on this machine, in words, and where passes stop being nearly free."""
     plan = make_plan(shown.acceptance, shown.profile, max_budget=known_tokens(shown.profile))
     with st.container(border=True, key="verdict"):
-        first, stop, rest = plan.verdict.words.partition(". ")
-        st.markdown(f"**{first}{stop.strip()}** {rest}")
+        st.markdown(first_strong(plan.verdict.words))
         st.caption(f"{shown.profile.device}: {knee(shown.profile).words}.")
         if shown.modelled is not None:
             reach = plan_range(

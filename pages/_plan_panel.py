@@ -8,6 +8,7 @@ from pages._plan_charts import batch_chart, budget_curves, scale_chart
 from pages._plan_check import check
 from pages._plan_controls import Planned
 from pages._speedup_map import speedup_map
+from pages._text import first_strong
 from pages._tree_view import planned as planned_view
 from pages._tree_view import tree_view
 from sequoia_core.plan.empirical import model_at
@@ -49,7 +50,7 @@ def _answer(planned: Planned) -> None:
     """Best tree, best chain and the difference in words, then the figures of this tree."""
     plan = planned.plan
     with st.container(border=True, key="verdict"):
-        st.markdown(_strong(plan.verdict.words))
+        st.markdown(first_strong(plan.verdict.words))
         last = planned.hardware.last_tokens
         if plan.batch_size * plan.budget > last:
             st.caption(
@@ -78,12 +79,6 @@ def _answer(planned: Planned) -> None:
         f"{1000 * plan.step_seconds:.1f} ms",
         help=f"A step of plain decoding takes {1000 * plan.plain_seconds:.1f} ms.",
     )
-
-
-def _strong(words: str) -> str:
-    """The first sentence stands out."""
-    first, stop, rest = words.partition(". ")
-    return f"**{first}{stop.strip()}** {rest}"
 
 
 def _tree(planned: Planned) -> None:

@@ -41,6 +41,12 @@ def literal(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>$~])", r"\\\1", text)
 
 
+def first_strong(words: str) -> str:
+    """Sentences as Markdown, of which the first stands out."""
+    first, stop, rest = words.partition(". ")
+    return f"**{first}{stop.strip()}** {rest}"
+
+
 def time_split_html(view: RunView) -> str:
     """Where the decoding time went: one bar in four parts, each named with its share."""
     parts = ("draft", "verify", "sample", "commit")

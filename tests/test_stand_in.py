@@ -20,6 +20,7 @@ from sequoia_core.decode.shapes import DRAFTS, SHAPES, TARGETS, Shape, draft_sha
 from sequoia_core.decode.stand_in import stand_in
 from sequoia_core.errors import FileFormatError, InputError, ModelError
 from sequoia_core.plan.hardware import load_hardware
+from sequoia_core.plan.model_shape import list_shapes, load_shape
 from sequoia_core.plan.presets import bundled_hardware
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -387,3 +388,14 @@ def test_the_shipped_profile_of_a_stand_in_was_measured_with_it(dtype):
         bundled_hardware("float16", "demo-300m")
     with pytest.raises(InputError, match="demo-300m"):
         bundled_hardware(dtype, "demo-300m", "llama-68m")
+
+
+def test_stand_ins_and_modelled_machines_know_the_same_sizes_of_a_model():
+    sizes = ("layers", "hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocab", "tied")
+    common = set(SHAPES) & set(list_shapes())
+    assert {"llama-2-7b", "llama-3-8b", "vicuna-33b"} <= common
+    for name in common:
+        built, modelled = SHAPES[name], load_shape(name)
+        assert [getattr(built, size) for size in sizes] == [
+            getattr(modelled, size) for size in sizes
+        ], name
