@@ -16,6 +16,7 @@ from sequoia_core.commands._methods import Planned, add_planning_arguments, plan
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_parallel_argument,
     add_sampling_arguments,
     by_fraction,
     load_named_pair,
@@ -50,6 +51,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("bench", description="Compare methods by measuring them.")
     add_model_arguments(parser)
+    add_parallel_argument(parser)
     parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated")
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     add_planning_arguments(parser)

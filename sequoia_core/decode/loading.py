@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.distributed import DistributedConfig
 from transformers.utils import logging
 
 from sequoia_core.errors import InputError, ModelError
@@ -99,6 +100,30 @@ def load_model(source: str, name: str, device: torch.device, dtype: torch.dtype)
             f"{name} needs {size:,} bytes and {device} has {free:,} free; choose a smaller model, "
             "another dtype or the CPU."
         ) from error
+
+
+def load_config(source: str, name: str):
+    """The configuration of a model folder or Hugging Face name."""
+    return _load(AutoConfig.from_pretrained, source, name, "configuration")
+
+
+def load_part(source: str, name: str, dtype: torch.dtype, processes: int):
+    """This process's part of a model that as many processes share, on its own device.
+
+    By the plan for tensor parallelism that transformers has for the model's family. Every process
+    must call it at the same time.
+    """
+    model = _load(
+        AutoModelForCausalLM.from_pretrained,
+        source,
+        name,
+        "model",
+        dtype=dtype,
+        use_safetensors=True,
+        distributed_config=DistributedConfig(tp_size=processes),
+    )
+    check_rollback(model, name)
+    return model.eval()
 
 
 def check_rollback(model, name: str) -> None:

@@ -14,6 +14,7 @@ from sequoia_core.decode.memory import check_fits
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.self_test import SelfTest, self_test
 from sequoia_core.decode.shapes import Shape, draft_shape, find_shape
+from sequoia_core.decode.sharding import Leader
 from sequoia_core.decode.stand_in import stand_in
 from sequoia_core.errors import InputError, ModelError
 from sequoia_core.tree.token_tree import TokenTree
@@ -178,13 +179,20 @@ class ModelPair:
             )
 
 
-def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) -> ModelPair:
+def load_pair(
+    spec: PairSpec,
+    progress: Progress = lambda fraction, text: None,
+    leader: Leader | None = None,
+) -> ModelPair:
     """Load both models and test that they can be drafted for with trees.
 
-    progress: called with a fraction 0..1 and what is being done. Raises ModelError where a model
-    is not found, does not load, or does not fit the other one.
+    progress: called with a fraction 0..1 and what is being done. leader: spreads the target over
+    its processes; the draft is this one's own. Raises ModelError where a model is not found, does
+    not load, or does not fit the other one.
     """
-    device = resolve_device(spec.device)
+    if leader and spec.target_cost:
+        raise InputError("A stand-in is made in one process; leave out --tensor-parallel.")
+    device = leader.device if leader else resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
     names, shapes = _names(spec), spec.shapes
     _check_memory(shapes, names, device, dtype)
@@ -192,7 +200,11 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
     tokenizers = [load_tokenizer(*name) for name in names]
     _check_tokenizers(*tokenizers, names)
     progress(0.05, f"Loading the target {display_name(names[0][1], shapes[0])}")
-    target, target_vocab = _tree_model(*names[0], shapes[0], device, dtype)
+    if leader:
+        target = leader.load(*names[0], dtype)
+        target_vocab = target.vocab
+    else:
+        target, target_vocab = _tree_model(*names[0], shapes[0], device, dtype)
     progress(0.7, f"Loading the draft {display_name(names[1][1], shapes[1])}")
     draft, draft_vocab = _tree_model(*names[1], shapes[1], device, dtype)
     vocab = _common_vocab((target_vocab, draft_vocab), tokenizers, names)
