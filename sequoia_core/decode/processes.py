@@ -121,7 +121,6 @@ def processes(device: str = "auto") -> Iterator[Team]:
 def _accelerate():
     """The library, which a run in one process does without."""
     try:
-        import accelerate
         import accelerate.utils
     except ImportError as error:
         raise InputError(
@@ -153,8 +152,8 @@ def _assembled(name: str) -> Team:
         raise InputError(
             f"The processes do not find each other ({reason}); start them with torchrun."
         ) from error
-    device = accelerate.PartialState(cpu=on_cpu).device
-    return Team(index, count, device, dist.PrefixStore("team", store))
+    chosen = accelerate.PartialState(cpu=on_cpu).device
+    return Team(index, count, device if on_cpu else chosen, dist.PrefixStore("team", store))
 
 
 def _check_gpu(team: Team) -> None:

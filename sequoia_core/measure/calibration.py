@@ -111,6 +111,8 @@ def measure_acceptance(
         progress(share, f"Acceptance on text {done} of {len(prompts)}")
         own = replace(settings, seed=settings.seed + index)
         ranked.append(rank_text(pair, text, own, width))
+    if team.count > 1:
+        progress(1.0, "Waiting for the other processes")
     ranked = team.gather(ranked)
     samples = {rule: [sample[rule] for sample in ranked] for rule in RULES}
     progress(1.0, "Done")
