@@ -217,9 +217,10 @@ def check_divides(config, name: str, processes: int) -> None:
 
 
 def _check_device(device: torch.device) -> None:
-    accelerator = torch.accelerator.current_accelerator() or torch.device("cpu")
-    if accelerator.type != device.type:
+    """transformers takes the devices that torch is built for, whatever else is asked for."""
+    built_for = (torch.accelerator.current_accelerator() or torch.device("cpu")).type
+    if built_for != device.type:
         raise InputError(
-            f"transformers spreads a model over {accelerator.type} devices where there are any, so "
-            f"--device {device.type} does not go with --tensor-parallel; leave it out."
+            f"transformers spreads a model over {built_for} devices, since this torch is built for "
+            f"them, but this run is on the {device.type}; leave out --tensor-parallel or --device."
         )
