@@ -137,7 +137,7 @@ def decoder_layers(model: nn.Module) -> list[nn.Module]:
     Raises ModelError for a model without one of the length that its configuration says.
     """
     count = model.config.get_text_config().num_hidden_layers
-    lists = [module for module in _outermost_lists(model) if len(module) == count]
+    lists = [module for module in _outermost_lists(model) if len(module) == count > 0]
     if not lists:
         raise ModelError(
             f"No list of {count:,} layers was found in this {model.config.model_type} model, so "
