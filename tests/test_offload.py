@@ -1,13 +1,18 @@
 """Offload: the same logits and text from streamed layers, and an order of copies without a race."""
 
 import copy
+import json
 
+import gpu_offload
 import pytest
 import torch
 from fakes import tiny_llama, word_tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from sequoia_core.cli import main
+from sequoia_core.commands.generate import describe
+from sequoia_core.decode import model as model_module
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.offload import ALIGNMENT, Offload, decoder_layers, piece_sizes
@@ -15,6 +20,7 @@ from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.self_test import self_test
 from sequoia_core.decode.streams import HostStreams, Rotation, buffer_of_layers
 from sequoia_core.errors import ModelError
+from sequoia_core.plan.hardware import load_hardware
 from sequoia_core.tree.token_tree import TokenTree
 
 CPU = torch.device("cpu")
@@ -359,3 +365,96 @@ def test_pieces_are_powers_of_two_and_add_up(size):
     assert all(piece & (piece - 1) == 0 for piece in sizes[:-1])
     assert all(piece > 0 for piece in sizes)
     assert not sizes or sizes[-1] < 2**20 or sizes[-1] & (sizes[-1] - 1) == 0
+
+
+PAIR = ["--device", "cpu", "--dtype", "float32"]
+GENERATE = ["generate", "--max-new-tokens", "16", "--budget", "8", "--depth", "3", *PAIR]
+
+
+def answer(capsys, *argv: str) -> dict:
+    assert main([*argv, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_generate_writes_the_same_tokens_and_says_that_it_offloads(capsys, monkeypatch):
+    # Packed products round otherwise, and streamed layers are never packed.
+    monkeypatch.setattr(model_module, "pack_linears", lambda model: 0)
+    argv = [*GENERATE, "--prompt", "Once upon a time", "--temperature", "0.8", "--seed", "3"]
+    ours, plain = answer(capsys, *argv, "--offload"), answer(capsys, *argv)
+    assert ours["token_ids"] == plain["token_ids"]
+    assert ours["steps"] == plain["steps"]
+    assert (ours["target"], plain["target"]) == ("stories-27m (offloaded)", "stories-27m")
+    assert (ours["offload"], plain["offload"]) == (True, False)
+    assert ours["peak_memory_bytes"]["main memory"] > 10**7
+    assert "of main memory; offload: the target's layers in main memory" in describe(ours)
+    assert "offload" not in describe(plain)
+
+
+@pytest.fixture
+def own_models(tmp_path) -> list[str]:
+    """Options that name a pair in folders, with room for what a profile measures."""
+    options = []
+    for seed, role in enumerate(("target", "draft")):
+        folder = tmp_path / role
+        tiny_llama(VOCAB, seed, layers=LAYERS, context=256).save_pretrained(folder)
+        word_tokenizer(VOCAB).save_pretrained(folder)
+        options += [f"--{role}", str(folder)]
+    return options
+
+
+def test_a_profile_with_offload_says_so_and_others_are_not_planned_with(
+    capsys, tmp_path, own_models
+):
+    argv = [*PAIR, *own_models, "--offload"]
+    for command in (["generate", "--prompt", "t1"], ["bench", "--methods", "sequoia"]):
+        assert main([*command, *argv]) == 2
+        assert "measure one with `profile --offload --out my.json`" in capsys.readouterr().err
+    file, prompts = tmp_path / "h.json", tmp_path / "prompts.jsonl"
+    small = ["--context", "16", "--max-tokens", "8", "--repeats", "1"]
+    assert answer(capsys, "profile", *argv, *small, "--out", str(file))["offload"]
+    profile = load_hardware(file)
+    assert profile.target_model == f"{own_models[1]} (offloaded)"
+    assert "the target's layers were streamed from main memory in every pass" in profile.basis
+    prompts.write_text('{"text": "t1 t2"}\n', encoding="utf-8")
+    run = ["--max-new-tokens", "4", "--repeats", "1", "--methods", "sequoia"]
+    chosen = ["--hardware", str(file), "--prompts", str(prompts)]
+    result = answer(capsys, "bench", *argv, *run, *chosen)
+    assert (result["target"], result["offload"]) == (profile.target_model, True)
+    assert result["peak_memory_bytes"]
+    assert [row["method"] for row in result["rows"]] == ["autoregressive", "sequoia"]
+    out = tmp_path / "a.json"
+    run = ["--max-new-tokens", "4", "--width", "3", "--out", str(out)]
+    prompts.write_text('{"text": "t1 t2"}\n{"text": "t3"}\n', encoding="utf-8")
+    vector = answer(capsys, "calibrate", *argv, *run, "--prompts", str(prompts))
+    # What is accepted does not depend on where weights are, and exports name the model.
+    assert vector["target"] == own_models[1]
+
+
+def test_a_stand_in_is_streamed_and_its_own_weights_are_counted(capsys, tmp_path):
+    sizes = {"hidden_size": 520, "num_attention_heads": 8, "head_dim": 64, "vocab_size": 4200}
+    shape = {"model_type": "llama", "num_hidden_layers": 9, "intermediate_size": 1376} | sizes
+    file = tmp_path / "shape.json"
+    file.write_text(json.dumps(shape), encoding="utf-8")
+    target = answer(capsys, "stand-in", "--like", str(file), *PAIR, "--offload")["target"]
+    assert target["largest_difference"] < 1e-4
+    assert target["bytes"] == 4 * target["parameters"]
+    # The bundled model has 8 layers: o and down of the ninth are zero.
+    zeros = 520 * (8 * 64 + 1376)
+    assert target["zero_share"] * target["parameters"] == pytest.approx(zeros, rel=0.05)
+
+
+def test_passes_are_held_against_the_copies_alone():
+    """On a CPU the figures mean nothing; the tool itself times nothing there."""
+    result = gpu_offload.measure(
+        streamed(random_model("llama")), sizes=(1, 4), context=8, repeats=1
+    )
+    copied = result["bytes_per_second"] * result["bound_seconds"]
+    assert result["streamed_bytes"] == pytest.approx(copied)
+    assert [row["tokens"] for row in result["passes"]] == [1, 4]
+    assert all(row["over_bound"] > 0 for row in result["passes"])
+    assert f"{result['passes'][1]['over_bound']:.3f} of the bound" in gpu_offload.describe(result)
+
+
+def test_without_a_gpu_offload_is_not_timed(tmp_path):
+    assert gpu_offload.check("cpu", "llama-2-7b", tmp_path / "offload.json") == 0
+    assert not (tmp_path / "offload.json").exists()
