@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -240,17 +241,24 @@ def _tree_model(wanted: Wanted, device: torch.device, dtype: torch.dtype) -> tup
 
     One to be offloaded is never on the device as a whole.
     """
-    place = HOST if wanted.offload else device
-    if wanted.shape is None:
-        model = load_model(wanted.source, wanted.name, place, dtype)
-        vocab = None
-    else:
-        small = load_model(wanted.source, wanted.name, HOST, torch.float32)
-        model = stand_in(small, wanted.shape, place, dtype)
-        vocab = small.config.vocab_size
-    offload = Offload(model, device) if wanted.offload else None
+    try:
+        model, vocab = _model(wanted, HOST if wanted.offload else device, dtype)
+        offload = Offload(model, device) if wanted.offload else None
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{device} ran out of memory while {wanted.display_name} was loaded; choose a smaller "
+            "model or dtype, or free memory that others use."
+        ) from error
     loaded = TreeModel(model, wanted.label, offload)
     return loaded, vocab or loaded.vocab
+
+
+def _model(wanted: Wanted, device: torch.device, dtype: torch.dtype) -> tuple[Any, int | None]:
+    """The Hugging Face model, and how many tokens a stand-in's source has."""
+    if wanted.shape is None:
+        return load_model(wanted.source, wanted.name, device, dtype), None
+    small = load_model(wanted.source, wanted.name, HOST, torch.float32)
+    return stand_in(small, wanted.shape, device, dtype), small.config.vocab_size
 
 
 def _names(spec: PairSpec) -> list[tuple[str, str]]:
