@@ -36,7 +36,9 @@ def available_bytes(device: torch.device) -> int:
     memory counts.
     """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        # What torch keeps of memory that was freed is free for torch.
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     free = [_free_memory()]
     for limit, used, statistics in CONTROL_GROUPS:
         most, now = _number(limit), _number(used)
