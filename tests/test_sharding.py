@@ -11,13 +11,15 @@ from team import command, in_two_processes
 from transformers import GPT2Config, LlamaConfig, Qwen3Config, Qwen3ForCausalLM
 
 from sequoia_core import cli
+from sequoia_core.decode import memory
 from sequoia_core.decode.engine import Engine
+from sequoia_core.decode.footprint import Wanted, check_memory, footprint
 from sequoia_core.decode.methods import NAMES, named_method, plain_method
 from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
-from sequoia_core.decode.processes import processes
+from sequoia_core.decode.processes import ALONE, processes
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.sharding import Leader, ShardedModel, check_divides, follow
-from sequoia_core.errors import ModelError
+from sequoia_core.errors import InputError, ModelError
 from sequoia_core.tree.token_tree import TokenTree
 
 VOCAB, CONTEXT = 12, 128
@@ -167,6 +169,20 @@ def test_a_refusal_in_the_main_process_ends_both_with_its_sentence(folder, capsy
     assert err.splitlines()[-1].startswith("error: The prompt has 200 tokens")
 
 
+def test_a_part_needs_its_share_of_memory(monkeypatch, folder):
+    source = str(folder / "llama")
+    whole, half = (
+        footprint(Wanted(source, source, None, parts=parts), torch.float32, 1000)
+        for parts in (1, 2)
+    )
+    assert half.weights == whole.weights // 2
+    assert half.cache == whole.cache // 2
+    monkeypatch.setattr(memory, "available_bytes", lambda device: half.weights)
+    target, draft = (Wanted(source, "large", None, parts=2), Wanted(source, "small", None))
+    with pytest.raises(ModelError, match=r"large \(a part of 2\) with small needs"):
+        check_memory(target, draft, torch.device("cpu"), torch.float32, 1000)
+
+
 def test_models_that_cannot_be_spread_are_refused_with_the_reason():
     with pytest.raises(ModelError, match="no plan for tensor parallelism of gpt2 models"):
         check_divides(GPT2Config(), "m", 2)
@@ -183,6 +199,12 @@ def test_one_process_does_not_spread_a_target(tmp_path, capsys, command_name):
     options = options.get(command_name, ["--out", str(tmp_path / "out.json")])
     assert cli.main([command_name, *options, "--tensor-parallel"]) == 2
     assert "start them with torchrun" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", [{"target_cost": "demo-300m"}, {"offload": True}])
+def test_what_lives_in_one_process_is_not_spread(how):
+    with pytest.raises(InputError, match="leave out --tensor-parallel"):
+        load_pair(PairSpec(device="cpu", **how), leader=Leader(ALONE))
 
 
 def test_hugging_faces_own_methods_are_left_out_of_a_spread_bench(capsys):

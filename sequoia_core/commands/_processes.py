@@ -26,7 +26,7 @@ def run_in_processes(module: ModuleType, arguments: Namespace, say: Say) -> dict
             result = module.run(arguments, say if team.is_main else lambda text: None)
             return result if team.is_main else None
         if not team.is_main:
-            set_threads(arguments)
+            set_threads(arguments.threads)
             follow(team)
             return None
         with Leader(team) as arguments.leader:

@@ -76,6 +76,9 @@ def _numbers(content: Tensor, *shape: int) -> Tensor:
 class ShardedModel(TreeModel):
     """This process's part of a target. orders: the main process's; None in the others."""
 
+    # Layers meet those of other processes in the midst of a pass.
+    capturable = False
+
     def __init__(self, model, name: str, team: Team, number: int, orders: Orders | None = None):
         self._orders, self._number = orders, number
         super().__init__(model, name)
@@ -165,6 +168,11 @@ class Leader:
         # An error ends the whole run: the others may be in the midst of a pass.
         if kind is None:
             self._orders.give(END)
+
+    @property
+    def parts(self) -> int:
+        """How many processes share a target."""
+        return self._team.count
 
     def load(self, source: str, name: str, dtype: torch.dtype) -> ShardedModel:
         """Load a target, a part in each process. Raises ModelError where it cannot be cut."""

@@ -116,7 +116,8 @@ def measure_acceptance(
     ranked = team.gather(ranked)
     samples = {rule: [sample[rule] for sample in ranked] for rule in RULES}
     progress(1.0, "Done")
-    return Calibration(samples, width, settings, pair.target_name, pair.draft_name)
+    # What a pair accepts does not depend on where its weights are.
+    return Calibration(samples, width, settings, pair.target.name, pair.draft.name)
 
 
 def _check_count(prompts: int) -> None:
