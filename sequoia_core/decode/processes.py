@@ -98,8 +98,8 @@ def processes(device: str = "auto") -> Iterator[Team]:
     device: auto, cpu or cuda; with cuda each process takes the GPU of its place on its machine.
     They talk through gloo on CPUs, and through NCCL about what is on GPUs. Where the body fails in
     several of them, it ends with one error for all: see the head of this module. Raises InputError
-    without accelerate, where there are fewer GPUs than processes, and where the processes do not
-    find each other.
+    without accelerate, where there are fewer GPUs than processes, and where the processes cannot be
+    joined.
     """
     team = _assembled(device)
     if not team.is_main:
@@ -147,12 +147,12 @@ def _assembled(name: str) -> Team:
             world_size=count,
             timeout=LONGEST_WAIT,
         )
+        chosen = accelerate.PartialState(cpu=on_cpu).device
     except (ValueError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(
-            f"The processes do not find each other ({reason}); start them with torchrun."
+            f"The processes cannot be joined ({reason}); start them with torchrun."
         ) from error
-    chosen = accelerate.PartialState(cpu=on_cpu).device
     return Team(index, count, device if on_cpu else chosen, dist.PrefixStore("team", store))
 
 
