@@ -43,6 +43,8 @@ def _take_upload() -> None:
     except SequoiaError as error:
         _say(str(error), failed=True)
         return
+    if shelf == library.HARDWARE:
+        st.session_state.new_profile = name
     _say(f"“{name}” was added to {'the families' if shelf == library.TREES else shelf}.")
 
 

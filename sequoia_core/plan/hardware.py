@@ -138,6 +138,8 @@ class HardwareProfile:
         result says which length it is for. Raises InputError.
         """
         check_integer(context_length, "context length", low=0, high=MAX_TOKENS)
+        if not self.contexts:
+            return self
         known = sorted([*self.contexts, self._own_curves()], key=lambda one: one.context_length)
         lengths = [one.context_length for one in known]
         wanted = min(max(context_length, lengths[0]), lengths[-1])
