@@ -18,7 +18,7 @@ LARGEST = {"target": 1024, "draft": 256}
 X_NAMES = {"target": "tokens in a pass", "draft": "width of the pass"}
 MEMORY, COMPUTING = "memory alone", "computing alone"
 # Computing one token takes a thousandth of a pass: shown from here on, or the axis is its alone.
-LOWEST_ROOF = 1 / 3
+LOWEST_ROOF = 1 / 10
 
 Line = tuple[list[int], list[float]]
 

@@ -42,6 +42,7 @@ def _rows(shown: Shown) -> list[tuple]:
         modelled.draft,
         modelled.machine.dtype,
         modelled.machine.offload,
+        modelled.machine.launch,
         modelled.profile.context_length,
         shown.acceptance.name,
     )
@@ -65,11 +66,12 @@ def _row(name: str, like: Modelled, shown: Shown) -> tuple:
             like.target,
             like.draft,
             context_length=like.profile.context_length,
+            launch=like.machine.launch,
             offload=like.machine.offload,
         )
         reach = plan_range(modelled, shown.acceptance)
     except InputError as error:
-        return (name, *[None] * 7, str(error))
+        return (name, *[None] * 7, str(error).rpartition(": ")[2])
     plan, chain = reach.plan, reach.plan.best_chain
     return (
         name,
@@ -80,5 +82,5 @@ def _row(name: str, like: Modelled, shown: Shown) -> tuple:
         reach.low,
         reach.high,
         chain.speedup if chain else None,
-        modelled.target_limits,
+        modelled.target_limits.partition(",")[0],
     )

@@ -68,7 +68,7 @@ def _basis(shown: Shown) -> None:
         f"{last:,} tokens, straight lines between them, the last slope continued beyond."
     )
     with st.expander(RESTS_ON[profile.origin]):
-        st.caption(literal(profile.basis) or "The file does not say.")
+        st.caption(_sentence(literal(profile.basis)) or "The file does not say.")
         for sentence in measurement_words(profile):
             st.caption(literal(sentence))
     st.download_button(
@@ -82,3 +82,7 @@ def _basis(shown: Shown) -> None:
         key="download",
         on_click="ignore",
     )
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]

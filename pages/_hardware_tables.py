@@ -99,7 +99,8 @@ def modelled_against_measured(shown: Shown, own: list[Twin]) -> None:
         hide_index=True,
         height="content",
         alt="Errors of the models of measured profiles",
-        column_config={name: percent for name in columns if name.endswith("error")},
+        column_config={"profile": st.column_config.TextColumn(width=150)}
+        | {name: percent for name in columns if name.endswith("error")},
     )
 
 
@@ -133,7 +134,15 @@ def best_trees(shown: Shown) -> None:
         hide_index=True,
         height="content",
         alt="The best tree on every profile",
-        column_config={"speedup": SPEEDUP, "best chain": SPEEDUP},
+        column_config={
+            "profile": st.column_config.TextColumn(width=220),
+            "target": st.column_config.TextColumn(width=150),
+            "choice": st.column_config.TextColumn(width=55),
+            "budget": st.column_config.NumberColumn(width=60),
+            "depth": st.column_config.NumberColumn(width=55),
+            "speedup": SPEEDUP,
+            "best chain": SPEEDUP,
+        },
     )
     st.caption(
         f"All planned with `{shown.acceptance.name}`: as if this draft were as good for every "

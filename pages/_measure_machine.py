@@ -18,14 +18,19 @@ ROOM = 64
 
 def measure_machine() -> None:
     """Polls while the session's measurement is queued or running."""
+    active = _active()
+    st.fragment(_measure, run_every=0.5 if active else None)(active)
+
+
+def _active() -> bool:
     job: Job | None = st.session_state.get("profile_job")
-    active = job is not None and job.active
-    st.fragment(_measure, run_every=0.5 if active else None)(job, active)
+    return job is not None and job.active
 
 
-def _measure(job: Job | None, was_active: bool) -> None:
+def _measure(was_active: bool) -> None:
     touch()
-    if was_active and not job.active:
+    if _active() != was_active:
+        # Just begun, so that this must poll from now on, or just ended.
         st.rerun()
     offered = _offered()
     st.pills(
@@ -51,7 +56,11 @@ def _measure(job: Job | None, was_active: bool) -> None:
         st.button("Stop", key="profile_stop", disabled=not was_active, on_click=_stop)
     if note := st.session_state.get("profile_note"):
         st.caption(note)
-    job_line(job, doing="Measuring", stopped="Stopped before it was done; nothing was kept.")
+    job_line(
+        st.session_state.get("profile_job"),
+        doing="Measuring",
+        stopped="Stopped before it was done; nothing was kept.",
+    )
 
 
 def _offered() -> list[int]:

@@ -11,6 +11,7 @@ from test_pages import APP, errors, metric, press, says, wait_for
 from test_plan_page import TOY, table, upload, verdict
 
 from pages._state import server
+from pages._text import literal
 from pages._worker import STOPPED, Job, Worker
 from sequoia_core.measure.sweep import Sweep
 from sequoia_core.plan.acceptance import load_acceptance
@@ -18,7 +19,7 @@ from sequoia_core.plan.gpu import list_gpus, load_gpu, typed_in_gpu
 from sequoia_core.plan.hardware import ContextCurves, list_hardware_presets, load_hardware
 from sequoia_core.plan.knee import knee
 from sequoia_core.plan.measurement import MachineFigures, Measurement, Noise
-from sequoia_core.plan.model_shape import load_shape
+from sequoia_core.plan.model_shape import load_shape, shape_from_config
 from sequoia_core.plan.modelled import model_profile
 from sequoia_core.plan.modelled_plan import plan_range
 from sequoia_core.plan.optimizer import make_plan
@@ -43,7 +44,7 @@ def test_the_page_says_what_to_draft_on_a_profile_and_where_its_knee_is():
     profile = load_hardware("cpu-2-cores")
     assert verdict(app) == make_plan(VECTOR, profile).verdict.words
     assert says(app, knee(profile).words)
-    assert says(app, profile.basis)
+    assert says(app, literal(profile.basis)[1:])
 
 
 def test_every_profile_has_its_best_tree_within_the_passes_it_knows():
@@ -220,6 +221,31 @@ def test_a_modelled_pair_is_planned_on_every_gpu_and_says_where_it_does_not_fit(
     modelled = model_profile(load_gpu("l4"), load_shape("llama-3-8b"), load_shape("llama-3.2-1b"))
     plan = make_plan(VECTOR, modelled.profile)
     assert (rows.loc["l4", "budget"], rows.loc["l4", "depth"]) == (plan.budget, plan.depth)
+
+
+def test_a_models_config_joins_the_shapes_under_its_own_name():
+    config = {
+        "model_type": "llama",
+        "_name_or_path": "somebody/small-llama",
+        "hidden_size": 1024,
+        "intermediate_size": 2816,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 16,
+        "vocab_size": 32000,
+        "dtype": "bfloat16",
+    }
+    app = upload(model_a_gpu(open_hardware()), "config.json", config)
+    app.selectbox(key="target_shape").set_value("small-llama").run()
+    app.selectbox(key="launch").set_value("compiled").run()
+    modelled = model_profile(
+        load_gpu("h100-sxm"),
+        shape_from_config(config, name="small-llama"),
+        load_shape("llama-3.2-1b"),
+        launch="compiled",
+    )
+    assert verdict(app) == make_plan(VECTOR, modelled.profile).verdict.words
+    [error] = errors(upload(app, "odd.json", {"model_type": "rwkv"}))
+    assert "odd.json: model_type 'rwkv' is not one" in error
 
 
 def test_this_machine_is_measured_into_a_profile_of_its_own(monkeypatch):

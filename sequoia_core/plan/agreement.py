@@ -28,7 +28,7 @@ class Difference:
         """One clause: "target 12 % at the median, at worst -41 % (1,024 tokens)"."""
         return (
             f"{self.model} {self.median:.0%} at the median, at worst {self.worst:+.0%} "
-            f"({self.worst_tokens:,} tokens)"
+            f"({self.worst_tokens:,} token{'s' * (self.worst_tokens > 1)})"
         )
 
 
