@@ -188,6 +188,20 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(capsys):
         assert "/no/such/x.json" in refusal(capsys, command, "--out", "/no/such/x.json")
 
 
+def test_a_profile_is_held_against_an_earlier_one_of_this_machine_alone(capsys, tmp_path):
+    first, second = str(tmp_path / "first.json"), str(tmp_path / "second.json")
+    small = ["profile", *PAIR, "--max-tokens", "2", "--repeats", "1", "--limit", "0"]
+    answer(capsys, *small, "--context", "16", "--out", first)
+    again = answer(capsys, *small, "--context", "16", "--against", first, "--out", second)
+    assert isinstance(again["against"]["agrees"], bool)
+    assert again["against"]["target_median"] >= 0
+    assert "against" not in json.loads((tmp_path / "second.json").read_text(encoding="utf-8"))
+    assert again["against"]["words"] in describe(again)
+    other = answer(capsys, *small, "--context", "17", "--against", first, "--out", second)
+    assert other["against"]["agrees"] is None
+    assert "nothing to compare" in other["against"]["words"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

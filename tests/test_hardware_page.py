@@ -154,16 +154,17 @@ def test_a_measurement_stands_beside_its_roofline_with_the_error():
     limits = ["memory alone", "computing alone"]
     assert curves(app) == [["mine", "modelled", *limits]] * 2
     assert says(app, twin.words)
-    errors_ = table(app, "modelled from", "target, median error")
-    assert errors_["profile"].tolist() == ["mine"]
-    assert errors_["target, median error"][0] == pytest.approx(100 * twin.differences[0].median)
-    assert errors_["draft, worst"][0].startswith(f"{twin.differences[1].worst:+.0%} at ")
+    rows = table(app, "modelled from", "target, median error").set_index("profile")
+    assert rows.loc["mine", "modelled from"] == "measured figures"
+    median, worst = twin.differences[0].median, twin.differences[1].worst
+    assert rows.loc["mine", "target, median error"] == pytest.approx(100 * median)
+    assert rows.loc["mine", "draft, worst"].startswith(f"{worst:+.0%} at ")
 
 
-def test_a_measurement_without_figures_says_what_would_give_it_a_model():
-    app = open_hardware()
-    assert curves(app) == [["cpu-2-cores"]] * 2 or says(app, "Modelled from")
-    assert says(app, "No model stands beside this measurement") or says(app, "Modelled from")
+def test_a_measurement_of_before_says_what_would_give_it_a_model():
+    app = upload(open_hardware(), "old.json", replace(MEASURED, machine=None).to_dict())
+    assert curves(app) == [["old"]] * 2
+    assert says(app, "No model stands beside this measurement")
 
 
 def test_noise_is_told_wherever_the_profile_is_planned_with():

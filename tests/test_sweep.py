@@ -130,6 +130,33 @@ def test_a_machine_that_slows_down_after_the_first_rounds_gets_no_cliffs_from_it
     assert dict(slowed.curve("target")) == pytest.approx(dict(sweep.curve("target")))
 
 
+def noisy_at_first(quiet_from: float) -> Machine:
+    draws = random.Random(0)
+    return Machine(pace=lambda now: 1 + 2 * draws.random() * (now < quiet_from))
+
+
+def test_noisy_rounds_are_followed_by_further_ones_until_they_agree():
+    machine = noisy_at_first(quiet_from=400.0)
+    sweep = machine.sweep()
+    sweep.run(5)
+    assert 5 < sweep.rounds < 10
+    assert not judge_noise([sweep.seconds]).noisy
+    assert all(len(sweep.seconds["target", n]) >= sweep.rounds for n in TARGET)
+    assert any(
+        text.startswith("Noisy, so a further round: 1 of at most 5") for _, text in machine.told
+    )
+
+
+def test_further_rounds_take_at_most_as_many_and_half_of_the_time_left():
+    endless = noisy_at_first(quiet_from=1e9).sweep()
+    endless.run(4)
+    assert endless.rounds == 8
+    machine = noisy_at_first(quiet_from=1e9)
+    short = machine.sweep(until=200.0)
+    short.run(4)
+    assert short.rounds < 8
+
+
 def test_target_passes_follow_drafts_and_the_plain_one_another_plain_one():
     machine = Machine(target=lambda n: float(n))
     machine.sweep().run(1)

@@ -15,7 +15,7 @@ from sequoia_core.plan.roofline import roofs
 from sequoia_core.plan.twin import OWN, SHEET, model_error, pair_shapes, twins
 
 FIGURES = MachineFigures(bandwidth=3e10, flops=1e11, layer_seconds=2e-4, pass_seconds=1e-4)
-CPU = replace(load_hardware("cpu-2-cores"), machine=FIGURES)
+CPU = replace(load_hardware("cpu-2-cores"), machine=FIGURES, measurement=None)
 SHAPES = load_shape("llama-2-7b"), load_shape("llama-68m")
 
 

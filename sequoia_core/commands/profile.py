@@ -17,7 +17,8 @@ from sequoia_core.measure.profiler import (
     fastest,
     profile_pair,
 )
-from sequoia_core.plan.hardware import hardware_from_dict
+from sequoia_core.plan.agreement import agreement
+from sequoia_core.plan.hardware import HardwareProfile, hardware_from_dict, load_hardware
 from sequoia_core.plan.knee import knee
 from sequoia_core.plan.measurement_words import measurement_words
 
@@ -43,6 +44,9 @@ def add_parser(subparsers: Any) -> ArgumentParser:
         help="for the passes; it ends the refinement, and the rounds before it after three; "
         f"default: {LIMIT_SECONDS['cpu']:g} on a CPU, {LIMIT_SECONDS['cuda']:g} on a GPU",
     )
+    parser.add_argument(
+        "--against", metavar="FILE", help="say how far an earlier profile of this machine is off"
+    )
     parser.add_argument("--out", required=True, help="file to write")
     return parser
 
@@ -50,9 +54,11 @@ def add_parser(subparsers: Any) -> ArgumentParser:
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     """Measure; returns the content of a `sequoia-hardware` file, and writes it.
 
-    The dtype `auto` is the one in which the target is fastest here.
+    The dtype `auto` is the one in which the target is fastest here. With --against the result, not
+    the file, has the field `against`.
     """
     check_writable(arguments.out)
+    earlier = load_hardware(arguments.against) if arguments.against else None
     contexts = _contexts(arguments.context)
     if arguments.limit is not None:
         check_number(arguments.limit, "--limit", low=0, high=LONGEST_LIMIT)
@@ -73,7 +79,26 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     if choice:
         result["basis"] += f"; {choice}"
     write_json(arguments.out, result)
-    return result
+    return result | {"against": _against(earlier, profile)} if earlier else result
+
+
+def _against(earlier: HardwareProfile, profile: HardwareProfile) -> dict[str, Any]:
+    """Whether two measurements agree; `agrees` is None where they are not of the same."""
+    found = agreement(profile, earlier)
+    if found is None:
+        return {
+            "name": earlier.name,
+            "agrees": None,
+            "words": f"{earlier.name} is of another device, dtype, pair or context length, so "
+            "there is nothing to compare.",
+        }
+    return {
+        "name": earlier.name,
+        "agrees": found.agrees,
+        "target_median": found.target.median,
+        "draft_median": found.draft.median,
+        "words": found.words,
+    }
 
 
 def _contexts(text: str) -> list[int]:
@@ -124,4 +149,5 @@ def describe(result: dict[str, Any]) -> str:
             lines.append(f"{curve.removesuffix('_seconds')}, milliseconds by tokens: {points}")
     lines.append(f"{knee(profile).words}")
     lines.append(f"beside the passes: {result['overhead_seconds'] * 1e3:.2f} ms a step")
-    return "\n".join([*lines, *measurement_words(profile)])
+    against = [result["against"]["words"]] if "against" in result else []
+    return "\n".join([*lines, *measurement_words(profile), *against])

@@ -64,7 +64,9 @@ class Sweep:
         return tuple((n, *_quartiles(self.seconds[model, n])) for n in self.sizes(model))
 
     def run(self, repeats: int) -> None:
-        """`repeats` passes of every size, and then of sizes in between where the curve jumps."""
+        """`repeats` passes of every size, twice as many where those were noisy and there is time;
+        and then passes of sizes in between where the curve jumps.
+        """
         wanted = {model: self.sizes(model) for model in MODELS}
         for round_ in range(repeats + 1):
             if self.rounds >= FEWEST_ROUNDS and self._clock() >= self._until:
@@ -75,8 +77,25 @@ class Sweep:
             if not round_:
                 self.seconds = {key: [] for key in self.seconds}
             self.rounds = round_
+        self._settle(wanted, repeats)
         while gaps := self._next_gaps(repeats):
             self._split(gaps, repeats)
+
+    def _settle(self, wanted: Mapping[str, Sequence[int]], most: int) -> None:
+        """Further rounds while halves of those so far differ, in half of the time left.
+
+        A lower quartile of more passes is less disturbed, and refinement goes by it.
+        """
+        begun = self._clock()
+        half = begun + (self._until - begun) / 2
+        for extra in range(most):
+            noise = judge_noise([self.seconds])
+            spent = begun - self._started
+            late = self._clock() + spent / (most + 1)
+            if noise is None or not noise.noisy or late > half:
+                break
+            self._round(wanted, f"Noisy, so a further round: {extra + 1} of at most {most}")
+            self.rounds += 1
 
     def gaps(self) -> list[Gap]:
         """Neighbours further apart than the tolerance, with sizes between them; widest first."""
