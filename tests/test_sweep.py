@@ -136,14 +136,14 @@ def noisy_at_first(quiet_from: float) -> Machine:
 
 
 def test_noisy_rounds_are_followed_by_further_ones_until_they_agree():
-    machine = noisy_at_first(quiet_from=400.0)
+    machine = noisy_at_first(quiet_from=360.0)
     sweep = machine.sweep()
-    sweep.run(5)
-    assert 5 < sweep.rounds < 10
+    sweep.run(8)
+    assert 8 < sweep.rounds < 16
     assert not judge_noise([sweep.seconds]).noisy
     assert all(len(sweep.seconds["target", n]) >= sweep.rounds for n in TARGET)
     assert any(
-        text.startswith("Noisy, so a further round: 1 of at most 5") for _, text in machine.told
+        text.startswith("Noisy, so a further round: 1 of at most 8") for _, text in machine.told
     )
 
 
