@@ -175,6 +175,7 @@ def test_another_context_is_read_from_the_contexts_around_it(tmp_path):
         (("machine", "launch"), "later", "machine.launch must be one of in turn, ahead"),
         (("measurement",), "yes", "measurement must be an object"),
         (("measurement", "torch"), 2, "measurement.torch must be a text"),
+        (("measurement", "offload"), 1, "measurement.offload must be true or false"),
         (("measurement", "rounds"), 1.5, "measurement.rounds must be a whole number"),
         (("measurement", "peak_bytes"), -1, "measurement.peak_bytes must be between"),
         (("measurement", "unrefined", 0, "model"), "both", r"unrefined\[0\].model must be target"),

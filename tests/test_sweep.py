@@ -10,6 +10,7 @@ from sequoia_core.measure.sweep import (
     DRAFT_PASSES,
     FEWEST_ROUNDS,
     TOLERANCE,
+    WARM_UPS,
     Sweep,
     gaps_of,
     judge_noise,
@@ -96,7 +97,7 @@ def test_the_widest_gaps_come_first():
 def test_the_time_limit_decides_on_refinement_and_what_was_left_out_is_known():
     full, cut = Machine(target=lambda n: float(n)), Machine(target=lambda n: float(n))
     full.sweep().run(3)
-    base = 4 * (sum(TARGET) + 1 + DRAFT_PASSES * (len(TARGET) - 1) * 0.1)
+    base = (WARM_UPS + 3) * (sum(TARGET) + 1 + DRAFT_PASSES * (len(TARGET) - 1) * 0.1)
     limit = base + (full.now - base) / 2
     sweep = cut.sweep(limit)
     sweep.run(3)
@@ -117,17 +118,21 @@ def test_no_time_at_all_leaves_three_rounds_and_no_refinement():
 
 
 def test_a_machine_that_slows_down_after_the_first_rounds_gets_no_cliffs_from_it():
-    first = Machine(target=lambda n: 1.0 + 0.15 * (n > 60))
-    sweep = first.sweep()
+    steady = Machine(target=stepped)
+    sweep = steady.sweep()
     sweep.run(3)
-    slow = Machine(
-        target=lambda n: 1.0 + 0.15 * (n > 60), pace=lambda now: 1.0 if now < 105 else 1.7
-    )
+    first_rounds = [index for index, (_, text) in enumerate(steady.told) if "Refining" not in text]
+    slow = Machine(target=stepped)
+    slow.pace = lambda now: 1.7 if len(slow.told) > len(first_rounds) else 1.0
     slowed = slow.sweep()
     slowed.run(3)
-    assert slow.pace(slow.now) == 1.7
+    assert slow.pace(0.0) == 1.7
     assert slowed.sizes("target") == sweep.sizes("target")
     assert dict(slowed.curve("target")) == pytest.approx(dict(sweep.curve("target")))
+
+
+def stepped(tokens: int) -> float:
+    return 1.0 + 0.15 * (tokens > 60)
 
 
 def noisy_at_first(quiet_from: float) -> Machine:

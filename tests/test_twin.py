@@ -66,6 +66,13 @@ def test_calls_made_ahead_of_the_work_hide_behind_it():
     assert twins(on_a_gpu(machine=slow))[1].profile.target(1) == 32.0
 
 
+def test_streamed_layers_are_held_against_the_sheets_link_and_nothing_else():
+    facts = Measurement(target_shape=SHAPES[0], draft_shape=SHAPES[1], offload=True)
+    [twin] = twins(on_a_gpu(measurement=facts, machine=FIGURES))
+    assert (twin.kind, twin.machine.offload) == (SHEET, True)
+    assert twin.profile.target(1) > on_a_gpu().target(1)
+
+
 @pytest.mark.parametrize(
     "profile",
     [

@@ -17,6 +17,7 @@ from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.timing import now
 from sequoia_core.errors import InputError
 from sequoia_core.measure.machine import forget_peak, measure_machine, peak_bytes, total_bytes
+from sequoia_core.measure.sweep import DRAFT_PASSES as DRAFT_PASSES
 from sequoia_core.measure.sweep import Progress, Sweep, judge_noise, undisturbed
 from sequoia_core.plan.hardware import ContextCurves, HardwareProfile
 from sequoia_core.plan.measurement import Measurement
@@ -187,6 +188,7 @@ def _measurement(pair: ModelPair, sweeps: list[Sweep], steps: "Steps") -> Measur
         rest_seconds=steps.rest_seconds,
         target_shape=_shape(pair.target, pair.dtype),
         draft_shape=_shape(pair.draft, pair.dtype),
+        offload=getattr(pair, "offloaded", False),
     )
 
 

@@ -22,6 +22,8 @@ WAVE = 6
 # A noisy curve asks for ever more points.
 MOST_ADDED = 128
 FEWEST_ROUNDS = 3
+# A shape's first passes make its kernels ready; where passes are captured, the second does that.
+WARM_UPS = 2
 # Halves of one pass each would tell chance, not noise.
 FEWEST_FOR_HALVES = 4
 BASE_SHARE = 0.6
@@ -68,15 +70,15 @@ class Sweep:
         and then passes of sizes in between where the curve jumps.
         """
         wanted = {model: self.sizes(model) for model in MODELS}
-        for round_ in range(repeats + 1):
+        for round_ in range(1 - WARM_UPS, repeats + 1):
             if self.rounds >= FEWEST_ROUNDS and self._clock() >= self._until:
                 break
-            self._fraction = BASE_SHARE * round_ / (repeats + 1)
-            words = f"Round {round_} of {repeats}" if round_ else "Warming up"
+            self._fraction = BASE_SHARE * (round_ + WARM_UPS - 1) / (repeats + WARM_UPS)
+            words = f"Round {round_} of {repeats}" if round_ > 0 else "Warming up"
             self._round(wanted, words)
-            if not round_:
+            if round_ <= 0:
                 self.seconds = {key: [] for key in self.seconds}
-            self.rounds = round_
+            self.rounds = max(round_, 0)
         self._settle(wanted, repeats)
         while gaps := self._next_gaps(repeats):
             self._split(gaps, repeats)
@@ -91,7 +93,7 @@ class Sweep:
         for extra in range(most):
             noise = judge_noise([self.seconds])
             spent = begun - self._started
-            late = self._clock() + spent / (most + 1)
+            late = self._clock() + spent / (most + WARM_UPS)
             if noise is None or not noise.noisy or late > half:
                 break
             self._round(wanted, f"Noisy, so a further round: {extra + 1} of at most {most}")
@@ -136,16 +138,16 @@ class Sweep:
         earlier = self.seconds | {key: [] for key in middles}
         self.added += len(middles)
         more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
-        self.seconds = {key: [] for key in earlier}
-        for round_ in range(repeats + 1):
+        words = f"Refining the {gaps[0].words}{more}"
+        new = {model: sorted(n for owner, n in middles if owner == model) for model in MODELS}
+        for round_ in range(1 - WARM_UPS, repeats + 1):
+            if round_ <= 1:
+                # What warmed up is not kept.
+                self.seconds = {key: [] for key in earlier}
             late = (self._clock() - self._started) / max(self._until - self._started, 1e-9)
             self._fraction = max(self._fraction, min(late, 1.0))
-            self._round(
-                {model: sorted(sizes) for model, sizes in wanted.items()},
-                f"Refining the {gaps[0].words}{more}",
-            )
-            if not round_:
-                self.seconds = {key: [] for key in earlier}
+            sizes = {model: sorted(wanted[model]) for model in MODELS} if round_ > 0 else new
+            self._round(sizes, words)
         paces = [undisturbed(self.seconds[key]) / undisturbed(earlier[key]) for key in ends]
         pace = median(paces)
         self.seconds = {

@@ -114,7 +114,8 @@ class Measurement:
     rounds: passes of every size of the first grid. refined: sizes added to it. unrefined: gaps
     that the time or the number of points did not reach. *_quartiles: spread of every size.
     sample_seconds, commit_seconds, rest_seconds: medians of what the overhead is made of.
-    *_shape: sizes of the models, None where their work cannot be counted. Raises InputError.
+    *_shape: sizes of the models, None where their work cannot be counted. offload: the target's
+    layers came over the link in every pass. Raises InputError.
     """
 
     date: str = ""
@@ -135,10 +136,13 @@ class Measurement:
     rest_seconds: float = 0.0
     target_shape: ModelShape | None = None
     draft_shape: ModelShape | None = None
+    offload: bool = False
 
     def __post_init__(self) -> None:
         for name in ("date", "python", "torch", "transformers"):
             check_text(getattr(self, name), f"measurement.{name}")
+        if not isinstance(self.offload, bool):
+            raise InputError(f"measurement.offload must be true or false, got {self.offload!r}.")
         for name in ("memory_bytes", "peak_bytes"):
             check_number(getattr(self, name), f"measurement.{name}", low=0, high=MOST_BYTES)
         for part in fields(self):

@@ -109,6 +109,7 @@ def _from_sheet(measured: HardwareProfile, target: ModelShape, draft: ModelShape
             dtype=measured.dtype,
             context_length=measured.context_length,
             launch="eager" if ahead else "graphs",
+            offload=_offloaded(measured),
             assumed={"draw_seconds": 0.0},
         )
     except InputError:
@@ -118,8 +119,8 @@ def _from_sheet(measured: HardwareProfile, target: ModelShape, draft: ModelShape
 
 
 def _from_figures(measured: HardwareProfile, target: ModelShape, draft: ModelShape) -> Twin | None:
-    """With what the machine was measured to reach, all of it."""
-    if measured.machine is None:
+    """With what the machine was measured to reach, all of it; the link is not measured."""
+    if measured.machine is None or _offloaded(measured):
         return None
     machine = _machine(measured, measured.machine)
     # Where calls take their turn, a pass has some of its own beside its layers'.
@@ -138,6 +139,10 @@ def _from_figures(measured: HardwareProfile, target: ModelShape, draft: ModelSha
         measurement=None,
     )
     return _twin(OWN, measured, profile, machine, (target, draft))
+
+
+def _offloaded(measured: HardwareProfile) -> bool:
+    return measured.measurement is not None and measured.measurement.offload
 
 
 def _machine(measured: HardwareProfile, figures: MachineFigures) -> Machine:
