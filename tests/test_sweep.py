@@ -16,6 +16,7 @@ from sequoia_core.measure.sweep import (
     judge_noise,
     undisturbed,
 )
+from sequoia_core.plan.measurement import Gap
 
 TARGET, DRAFT = (*range(1, 17), 24, 32, 48, 64, 96, 128), (1, 2, 4, 8, 16, 32)
 
@@ -86,12 +87,20 @@ def test_a_slope_is_refined_until_neighbours_differ_by_a_tenth_and_no_further():
     assert len(curve) < 60
 
 
-def test_the_widest_gaps_come_first():
-    machine = Machine(target=lambda n: 1.0 + 0.2 * (n > 20) + 5.0 * (n > 100))
-    sweep = machine.sweep()
-    sweep.run(2)
+def test_what_looks_like_a_cliff_comes_first_and_then_small_passes():
+    machine = Machine(target=lambda n: n * (1.3 if n > 100 else 1.0))
+    machine.sweep().run(2)
     refining = [text for _, text in machine.told if text.startswith("Refining")]
-    assert refining[0].startswith("Refining the target between 96 and 128 tokens")
+    assert refining[0].startswith("Refining the target between 96 and 128 tokens (73%)")
+    slope = Machine(target=lambda n: float(n))
+    slope.sweep().run(2)
+    refining = [text for _, text in slope.told if text.startswith("Refining")]
+    assert refining[0].startswith("Refining the target between 16 and 24 tokens")
+
+
+def test_a_curve_that_falls_is_a_surprise_whatever_the_tokens():
+    assert Gap("target", 10, 20, 1.0).surprise == 1.0
+    assert Gap("target", 10, 20, 1.0, falls=True).surprise == 2.0
 
 
 def test_the_time_limit_decides_on_refinement_and_what_was_left_out_is_known():
@@ -106,7 +115,8 @@ def test_the_time_limit_decides_on_refinement_and_what_was_left_out_is_known():
     gaps = sweep.gaps()
     assert gaps
     assert all(gap.difference > TOLERANCE and gap.high - gap.low > 1 for gap in gaps)
-    assert [gap.difference for gap in gaps] == sorted((g.difference for g in gaps), reverse=True)
+    # A slope has no cliffs, so what is left are the largest passes.
+    assert min(gap.high for gap in gaps) > min(n for n in sweep.sizes("target") if n not in TARGET)
     assert gaps[0].words.startswith("target between ")
 
 

@@ -100,15 +100,17 @@ class Sweep:
             self.rounds += 1
 
     def gaps(self) -> list[Gap]:
-        """Neighbours further apart than the tolerance, with sizes between them; widest first."""
+        """Neighbours further apart than the tolerance, with sizes between them; the likeliest
+        cliffs first, then from small passes to large ones.
+        """
         found = [gap for model in MODELS for gap in gaps_of(model, self.curve(model))]
-        return sorted(found, key=lambda gap: -gap.difference)
+        return sorted(found, key=lambda gap: (-max(gap.surprise, 1 + TOLERANCE), gap.high))
 
     def _next_gaps(self, repeats: int) -> list[Gap]:
-        """The widest gaps, as many as can be split in the time left."""
+        """The first of the gaps, as many as can be split in the time left."""
         left, chosen, cost = self._until - self._clock(), [], 0.0
         for gap in self.gaps()[:WAVE]:
-            cost += (repeats + 1) * self._cost(gap)
+            cost += (repeats + WARM_UPS) * self._cost(gap)
             if cost > left or self.added + len(chosen) >= MOST_ADDED:
                 break
             chosen.append(gap)
@@ -117,43 +119,42 @@ class Sweep:
     def _cost(self, gap: Gap) -> float:
         """About the seconds of one round's passes for a gap: its ends, its middle, their drafts."""
         curves = {model: self.curve(model) for model in MODELS}
-        middle = (gap.low + gap.high) // 2
-        own = sum(interpolate(curves[gap.model], n) for n in (gap.low, middle, gap.high))
+        own = sum(interpolate(curves[gap.model], n) for n in gap.sizes)
         drafts = curves["draft"][len(curves["draft"]) // 2][1]
         return own + 3 * DRAFT_PASSES * drafts
 
     def _split(self, gaps: list[Gap], repeats: int) -> None:
-        """Time the middle of each gap beside its two ends, and take off what has changed since.
+        """Time the middle of each gap beside its two ends, and keep it relative to them.
 
         A machine that is slower now than in the first rounds would make the middle look like a
         cliff. The ends, timed in both, say how much slower it is.
         """
-        wanted = {model: set() for model in MODELS}
-        middles = {(gap.model, (gap.low + gap.high) // 2) for gap in gaps}
-        for gap in gaps:
-            wanted[gap.model] |= {gap.low, (gap.low + gap.high) // 2, gap.high}
+        middles = {(gap.model, gap.middle): gap for gap in gaps}
+        new = {model: [n for owner, n in middles if owner == model] for model in MODELS}
+        both = {
+            model: sorted({n for gap in gaps if gap.model == model for n in gap.sizes})
+            for model in MODELS
+        }
         # Draft passes come after the target's, so there is always one.
-        wanted["target"] = wanted["target"] or {self._usual_target()}
-        ends = {(model, n) for model in MODELS for n in wanted[model]} - middles
-        earlier = self.seconds | {key: [] for key in middles}
+        both["target"] = both["target"] or [self._usual_target()]
+        earlier = self.seconds
         self.added += len(middles)
         more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
-        words = f"Refining the {gaps[0].words}{more}"
-        new = {model: sorted(n for owner, n in middles if owner == model) for model in MODELS}
         for round_ in range(1 - WARM_UPS, repeats + 1):
+            if round_ > FEWEST_ROUNDS and self._clock() >= self._until:
+                break
             if round_ <= 1:
                 # What warmed up is not kept.
-                self.seconds = {key: [] for key in earlier}
+                self.seconds = {key: [] for key in earlier | middles}
             late = (self._clock() - self._started) / max(self._until - self._started, 1e-9)
             self._fraction = max(self._fraction, min(late, 1.0))
-            sizes = {model: sorted(wanted[model]) for model in MODELS} if round_ > 0 else new
-            self._round(sizes, words)
-        paces = [undisturbed(self.seconds[key]) / undisturbed(earlier[key]) for key in ends]
-        pace = median(paces)
-        self.seconds = {
-            key: times + [seconds / pace for seconds in self.seconds[key]]
-            for key, times in earlier.items()
-        }
+            self._round(both if round_ > 0 else new, f"Refining the {gaps[0].words}{more}")
+        beside, self.seconds = self.seconds, earlier
+        for (model, n), gap in middles.items():
+            ends = [(model, gap.low), (model, gap.high)]
+            slower = [undisturbed(beside[end]) / undisturbed(earlier[end]) for end in ends]
+            pace = (slower[0] * slower[1]) ** 0.5
+            self.seconds[model, n] = [seconds / pace for seconds in beside[model, n]]
 
     def _usual_target(self) -> int:
         small = [n for n in self.sizes("target") if n <= 16]
@@ -191,7 +192,7 @@ def gaps_of(model: str, curve: Curve, tolerance: float = TOLERANCE) -> Iterator[
     for (low, before), (high, after) in pairwise(curve):
         difference = max(before, after) / min(before, after) - 1
         if difference > tolerance and high - low > 1:
-            yield Gap(model, low, high, difference)
+            yield Gap(model, low, high, difference, after < before)
 
 
 def undisturbed(times: Sequence[float]) -> float:

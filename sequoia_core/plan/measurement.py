@@ -91,13 +91,32 @@ class MachineFigures:
 class Gap:
     """Neighbouring sizes whose seconds differ by more than the refinement allows.
 
-    difference: the larger seconds over the smaller, less 1.
+    difference: the larger seconds over the smaller, less 1. falls: the larger pass is the faster.
     """
 
     model: str
     low: int
     high: int
     difference: float
+    falls: bool = False
+
+    @property
+    def middle(self) -> int:
+        """The size halfway between."""
+        return (self.low + self.high) // 2
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """The ends and the middle between them."""
+        return self.low, self.middle, self.high
+
+    @property
+    def surprise(self) -> float:
+        """By which factor the seconds change beyond growing as the tokens do: a cliff's is large.
+
+        That of a slope is at most 1; where more tokens take less time, all of it is a surprise.
+        """
+        return (1 + self.difference) * (1 if self.falls else self.low / self.high)
 
     @property
     def words(self) -> str:
@@ -221,6 +240,8 @@ def _gap(content: Any, where: str) -> Gap:
     low = check_integer(known.get("low"), f"{where}.low", low=1, high=MOST_TOKENS)
     check_integer(known.get("high"), f"{where}.high", low=low + 1, high=MOST_TOKENS)
     check_number(known.get("difference"), f"{where}.difference", low=0, high=1e6)
+    if not isinstance(known.get("falls", False), bool):
+        raise InputError(f"{where}.falls must be true or false, got {known['falls']!r}.")
     return Gap(**known)
 
 
