@@ -136,7 +136,7 @@ def best_trees(shown: Shown) -> None:
         alt="The best tree on every profile",
         column_config={
             "profile": st.column_config.TextColumn(width=220),
-            "target": st.column_config.TextColumn(width=150),
+            "target": st.column_config.TextColumn(width=118),
             "choice": st.column_config.TextColumn(width=55),
             "budget": st.column_config.NumberColumn(width=60),
             "depth": st.column_config.NumberColumn(width=55),

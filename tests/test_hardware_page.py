@@ -1,8 +1,6 @@
 """The Hardware page without a browser: what it shows is what the core says."""
 
 import json
-import random
-import time
 from dataclasses import replace
 
 import pytest
@@ -281,14 +279,20 @@ def test_a_measurement_stops_in_the_middle_of_its_refinement_and_leaves_nothing(
 
 
 def _refine(job: Job) -> None:
-    """A sweep whose draft never settles: each wave finds further gaps, with time without end."""
-    draws = random.Random(0)
+    """A sweep over a slope, which waits in its refinement until it is stopped."""
+
+    def tell(fraction: float, text: str) -> None:
+        job.report(fraction, text)
+        if text.startswith("Refining"):
+            job.stop.wait(60)
+        job.go_on()
+
     Sweep(
-        lambda model, tokens: draws.uniform(1, 2),
-        {"target": (1, 100_000), "draft": (1, 100_000)},
-        clock=lambda: time.sleep(0.001) or 0.0,
+        lambda model, tokens: float(tokens),
+        {"target": (1, 64), "draft": (1, 64)},
+        clock=lambda: 0.0,
         until=1e9,
-        progress=job.report_or_stop,
+        progress=tell,
     ).run(2)
 
 
