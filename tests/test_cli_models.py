@@ -123,14 +123,14 @@ def test_calibrate_and_profile_write_files_that_plan_reads(capsys, tmp_path):
         capsys, "calibrate", *PAIR, "--prompts", str(prompts), "--temperature", "0.6",
         "--max-new-tokens", "6", "--width", "4", "--out", acceptance,
     )  # fmt: skip
-    answer(
+    result = answer(
         capsys, "profile", *PAIR, "--context", "16,32", "--max-tokens", "8", "--repeats", "1",
         "--limit", "0", "--out", hardware,
     )  # fmt: skip
     assert load_acceptance(acceptance).temperature == 0.6
     profile = load_hardware(hardware)
     assert (profile.origin, profile.context_lengths) == ("measured", (16, 32))
-    words = describe(profile.to_dict())
+    words = describe(result)
     assert "context 32" in words
     assert "This machine reaches" in words
     plan = answer(capsys, "plan", "--acceptance", acceptance, "--hardware", hardware)

@@ -16,10 +16,14 @@ from sequoia_core.commands._methods import Planned, add_planning_arguments, plan
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_parallel_argument,
     add_sampling_arguments,
     by_fraction,
     load_named_pair,
+    memory_line,
+    preset_hardware,
     sampling_settings,
+    with_peak,
 )
 from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.decode.engine import GenerationSettings
@@ -38,7 +42,6 @@ from sequoia_core.measure.methods import (
 from sequoia_core.measure.profiler import device_name
 from sequoia_core.plan.hardware import load_hardware
 from sequoia_core.plan.methods import NAMES
-from sequoia_core.plan.presets import bundled_hardware
 
 METHODS = (*NAMES, "hf-generate", "hf-assisted")
 # Openings that no bundled acceptance vector was calibrated on: ten to judge, three to tune with.
@@ -50,7 +53,11 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("bench", description="Compare methods by measuring them.")
     add_model_arguments(parser)
-    parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated")
+    add_parallel_argument(parser)
+    parser.add_argument(
+        "--methods",
+        help=f"comma-separated; default: {','.join(METHODS)}, with --tensor-parallel ours alone",
+    )
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     add_planning_arguments(parser)
     add_chat_argument(parser)
@@ -66,7 +73,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     """Measure; returns the content of a `sequoia-benchmark` file."""
     if arguments.out:
         check_writable(arguments.out)
-    names = _names(arguments.methods)
+    names = _names(arguments.methods, arguments.tensor_parallel)
     settings = sampling_settings(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
     arguments.dtype, arguments.hardware = _dtype_and_hardware(arguments)
@@ -82,15 +89,21 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         predicted={name: _prediction(planned) for name, planned in plans.items()},
         progress=by_fraction(progress),
     )
-    result = tagged("benchmark", _content(arguments, pair, plans, rows))
+    content = with_peak(_content(arguments, pair, plans, rows), pair)
+    result = tagged("benchmark", content)
     if arguments.out:
         write_json(arguments.out, result)
     return result
 
 
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in METHODS]
+def _names(text: str | None, parallel: bool) -> list[str]:
+    methods = NAMES if parallel else METHODS
+    names = methods if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in methods]
+    if unknown and unknown[0] in METHODS:
+        raise InputError(
+            f"{unknown[0]} runs on one device here; leave it out, or leave out --tensor-parallel."
+        )
     if unknown:
         raise InputError(f"There is no method '{unknown[0]}'; choose from {', '.join(METHODS)}.")
     return list(dict.fromkeys([BASELINE, *names]))
@@ -105,7 +118,7 @@ def _dtype_and_hardware(arguments: Namespace) -> tuple[str, str]:
         here = native_dtypes()
         profiled = load_hardware(named).dtype if named else ""
         dtype = profiled if profiled in here else here[-1]
-    return dtype, named or bundled_hardware(dtype, arguments.like, arguments.draft_like)
+    return dtype, named or preset_hardware(arguments, dtype)
 
 
 def _prediction(planned: Planned) -> Prediction | None:
@@ -160,7 +173,7 @@ def _content(
         "target": pair.target_name,
         "draft": pair.draft_name,
         "dtype": pair.dtype,
-        "machine": device_name(pair.device),
+        "machine": device_name(pair.device, pair.target.devices),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -189,7 +202,7 @@ def describe(result: dict[str, Any]) -> str:
             f"{row['speedup']:.2f} ({row['speedup_low']:.2f} to {row['speedup_high']:.2f}) | "
             f"{decode} | {steps} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", memory_line(result)])
 
 
 def _beside(measured: float | None, predicted: float | None) -> str:

@@ -4,7 +4,14 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
 
-from sequoia_core.commands._models import Say, add_model_arguments, load_named_pair
+from sequoia_core.commands._models import (
+    Say,
+    add_model_arguments,
+    add_parallel_argument,
+    load_named_pair,
+    memory_line,
+    with_peak,
+)
 from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair
@@ -24,11 +31,14 @@ from sequoia_core.plan.measurement_words import measurement_words
 
 LONGEST_LIMIT = 86_400
 
+OFFLOADED = "offload: the target's layers were streamed from main memory in every pass"
+
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("profile", description="Measure this machine for a pair.")
     add_model_arguments(parser)
+    add_parallel_argument(parser)
     parser.add_argument(
         "--context",
         default=str(CONTEXT),
@@ -52,10 +62,10 @@ def add_parser(subparsers: Any) -> ArgumentParser:
 
 
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
-    """Measure; returns the content of a `sequoia-hardware` file, and writes it.
+    """Measure and write a `sequoia-hardware` file; returns its content and the memory used.
 
-    The dtype `auto` is the one in which the target is fastest here. With --against the result, not
-    the file, has the field `against`.
+    The dtype `auto` is the one in which the target is fastest here. With --against the result has
+    the field `against` too.
     """
     check_writable(arguments.out)
     earlier = load_hardware(arguments.against) if arguments.against else None
@@ -65,6 +75,8 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     for name, value in (("--max-tokens", arguments.max_tokens), ("--repeats", arguments.repeats)):
         if value < 1:
             raise InputError(f"{name} must be at least 1, got {value}.")
+    # Loading makes room for the longest.
+    arguments.context = max(contexts)
     pair, choice = _fastest_pair(arguments, contexts[0], progress)
     profile = profile_pair(
         pair,
@@ -76,9 +88,10 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         progress=_once(progress),
     )
     result = profile.to_dict()
-    if choice:
-        result["basis"] += f"; {choice}"
+    notes = [OFFLOADED] if pair.offloaded else []
+    result["basis"] = "; ".join([result["basis"], *notes, *filter(None, [choice])])
     write_json(arguments.out, result)
+    result = with_peak(result, pair)
     return result | {"against": _against(earlier, profile)} if earlier else result
 
 
@@ -141,7 +154,10 @@ def _fastest_pair(
 def describe(result: dict[str, Any]) -> str:
     """Seconds by token count, for people, and how good the measurement was."""
     profile = hardware_from_dict(result)
-    lines = [f"{result['device']}, {result['dtype']}"]
+    lines = [
+        f"{result['device']}, {result['dtype']}",
+        f"{result['target_model']} with {result['draft_model']}",
+    ]
     for entry in (result, *result.get("contexts", ())):
         lines.append(f"context {entry['context_length']}")
         for curve in ("target_seconds", "draft_seconds"):
@@ -150,4 +166,4 @@ def describe(result: dict[str, Any]) -> str:
     lines.append(f"{knee(profile).words}")
     lines.append(f"beside the passes: {result['overhead_seconds'] * 1e3:.2f} ms a step")
     against = [result["against"]["words"]] if "against" in result else []
-    return "\n".join([*lines, *measurement_words(profile), *against])
+    return "\n".join([*lines, memory_line(result), *measurement_words(profile), *against])

@@ -5,8 +5,6 @@ data sheet or not.
 """
 
 import os
-import resource
-import sys
 from collections.abc import Callable
 
 import torch
@@ -117,20 +115,6 @@ def total_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def forget_peak(device: torch.device) -> None:
-    """Let the peak of a GPU begin anew; that of a process cannot."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def peak_bytes(device: torch.device) -> int:
-    """The most that torch held on a GPU since `forget_peak`, or this process in its whole life."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _normal(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:

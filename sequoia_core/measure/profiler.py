@@ -12,11 +12,12 @@ import torch
 import transformers
 
 from sequoia_core.decode.engine import Engine, GenerationSettings, Run
+from sequoia_core.decode.memory import peak_memory
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.timing import now
 from sequoia_core.errors import InputError
-from sequoia_core.measure.machine import forget_peak, measure_machine, peak_bytes, total_bytes
+from sequoia_core.measure.machine import measure_machine, total_bytes
 from sequoia_core.measure.sweep import DRAFT_PASSES as DRAFT_PASSES
 from sequoia_core.measure.sweep import Progress, Sweep, judge_noise, undisturbed
 from sequoia_core.plan.hardware import ContextCurves, HardwareProfile
@@ -73,7 +74,6 @@ def profile_pair(
     contexts = _checked_contexts(pair, [context_length, *further_contexts])
     given = LIMIT_SECONDS.get(pair.device.type, LIMIT_SECONDS["cpu"])
     limit = given if limit_seconds is None else limit_seconds
-    forget_peak(pair.device)
     sweeps = []
     for index, length in enumerate(contexts):
         share = PASSES_SHARE / len(contexts)
@@ -82,8 +82,11 @@ def profile_pair(
         tell = _within(progress, index * share, share, length if index or contexts[1:] else None)
         sweeps.append(_sweep(pair, length, max_tokens, repeats, until, tell))
     steps = _steps(pair, contexts[0], _within(progress, PASSES_SHARE, STEPS_SHARE - PASSES_SHARE))
-    progress(STEPS_SHARE, "Bandwidth and FLOP/s of this machine")
-    machine = measure_machine(pair.device, pair.target.dtype)
+    machine = None
+    if pair.target.devices == 1:
+        # Of several, one's figures are not the target's.
+        progress(STEPS_SHARE, "Bandwidth and FLOP/s of this machine")
+        machine = measure_machine(pair.device, pair.target.dtype)
     profile = _profile(pair, contexts, sweeps, steps)
     took = time.perf_counter() - started
     progress(1.0, "Done")
@@ -153,7 +156,7 @@ def _profile(
         for length, sweep in zip(contexts, sweeps, strict=True)
     ]
     return HardwareProfile(
-        device=device_name(pair.device),
+        device=device_name(pair.device, pair.target.devices),
         dtype=pair.dtype,
         context_length=contexts[0],
         target_seconds=curves[0].target_seconds,
@@ -177,7 +180,8 @@ def _measurement(pair: ModelPair, sweeps: list[Sweep], steps: "Steps") -> Measur
         torch=torch.__version__,
         transformers=transformers.__version__,
         memory_bytes=float(total_bytes(pair.device)),
-        peak_bytes=float(peak_bytes(pair.device)),
+        # The device's own comes first; there is none where the system does not tell.
+        peak_bytes=float(next(iter(peak_memory(pair.device).values()), 0)),
         rounds=sweeps[0].rounds,
         refined=sum(sweep.added for sweep in sweeps),
         unrefined=tuple(gap for sweep in sweeps for gap in sweep.gaps()),
@@ -188,7 +192,7 @@ def _measurement(pair: ModelPair, sweeps: list[Sweep], steps: "Steps") -> Measur
         rest_seconds=steps.rest_seconds,
         target_shape=_shape(pair.target, pair.dtype),
         draft_shape=_shape(pair.draft, pair.dtype),
-        offload=getattr(pair, "offloaded", False),
+        offload=pair.offloaded,
     )
 
 
@@ -227,12 +231,13 @@ def fastest(
     return min(pairs, key=lambda pair: sum(totals[pair.dtype])), text
 
 
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or the CPU's with the number of threads in use."""
+def device_name(device: torch.device, count: int = 1) -> str:
+    """The GPU's name, or the CPU's with the number of threads in use; of several, how many."""
+    several = f"{count} x " if count > 1 else ""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return several + torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{several}{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _cpu_name() -> str:
