@@ -5,7 +5,7 @@ import streamlit as st
 from pages import _library as library
 from pages._hardware_charts import profile_name
 from pages._hardware_controls import Shown
-from pages._inputs import known_tokens
+from pages._inputs import known_tokens, noise_note
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.agreement import Difference, agreement
 from sequoia_core.plan.hardware import HardwareProfile
@@ -37,6 +37,7 @@ def side_by_side(shown: Shown) -> None:
     st.dataframe({"": names, **values}, hide_index=True, height="content", alt="Both profiles")
     for words in _verdicts(shown):
         st.caption(words)
+    noise_note(shown.versus)
 
 
 def _verdicts(shown: Shown) -> list[str]:

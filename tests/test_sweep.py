@@ -120,6 +120,19 @@ def test_the_time_limit_decides_on_refinement_and_what_was_left_out_is_known():
     assert gaps[0].words.startswith("target between ")
 
 
+def test_a_gap_too_dear_for_the_time_left_does_not_keep_cheaper_ones_waiting():
+    """The cliff among the largest passes takes more than is left, the one of the draft does not."""
+    machine = Machine(
+        target=lambda n: 1.0 if n < 100 else 60.0, draft=lambda n: 0.1 if n < 21 else 0.2
+    )
+    base = (WARM_UPS + 3) * (len(TARGET) + 60 + DRAFT_PASSES * (len(TARGET) - 1) * 0.15)
+    sweep = machine.sweep(until=base + 60)
+    sweep.run(3)
+    assert sweep.sizes("target") == list(TARGET)
+    draft = dict(sweep.curve("draft"))
+    assert (draft[20], draft[21]) == (0.1, 0.2)
+
+
 def test_no_time_at_all_leaves_three_rounds_and_no_refinement():
     sweep = Machine(target=lambda n: float(n)).sweep(until=0.0)
     sweep.run(9)

@@ -107,21 +107,17 @@ class Sweep:
         return sorted(found, key=lambda gap: (-max(gap.surprise, 1 + TOLERANCE), gap.high))
 
     def _next_gaps(self, repeats: int) -> list[Gap]:
-        """The first of the gaps, as many as can be split in the time left."""
-        left, chosen, cost = self._until - self._clock(), [], 0.0
-        for gap in self.gaps()[:WAVE]:
-            cost += (repeats + WARM_UPS) * self._cost(gap)
-            if cost > left or self.added + len(chosen) >= MOST_ADDED:
-                break
-            chosen.append(gap)
-        return chosen
-
-    def _cost(self, gap: Gap) -> float:
-        """About the seconds of one round's passes for a gap: its ends, its middle, their drafts."""
+        """The first of the gaps that can be split in the time left, a few."""
+        left, chosen = self._until - self._clock(), []
         curves = {model: self.curve(model) for model in MODELS}
-        own = sum(interpolate(curves[gap.model], n) for n in gap.sizes)
-        drafts = curves["draft"][len(curves["draft"]) // 2][1]
-        return own + 3 * DRAFT_PASSES * drafts
+        for gap in self.gaps():
+            seconds = (repeats + WARM_UPS) * _round_seconds(gap, curves)
+            if seconds <= left and self.added + len(chosen) < MOST_ADDED:
+                chosen.append(gap)
+                left -= seconds
+            if len(chosen) == WAVE:
+                break
+        return chosen
 
     def _split(self, gaps: list[Gap], repeats: int) -> None:
         """Time the middle of each gap beside its two ends, and keep it relative to them.
@@ -185,6 +181,13 @@ class Sweep:
         """All sizes in a random order, again and again."""
         while True:
             yield from self._order.sample(list(sizes), len(sizes))
+
+
+def _round_seconds(gap: Gap, curves: Mapping[str, Curve]) -> float:
+    """About the seconds of one round's passes for a gap: its ends, its middle, their drafts."""
+    own = sum(interpolate(curves[gap.model], n) for n in gap.sizes)
+    drafts = curves["draft"][len(curves["draft"]) // 2][1]
+    return own + len(gap.sizes) * DRAFT_PASSES * drafts
 
 
 def gaps_of(model: str, curve: Curve, tolerance: float = TOLERANCE) -> Iterator[Gap]:
