@@ -24,6 +24,7 @@ COMMANDS = {
     "profile": "measure this machine's seconds by token count",
     "model-hardware": "model a GPU that you do not have, for a pair",
     "bench": "measure every method side by side",
+    "tune": "profile, calibrate, plan and benchmark in one go, with a report",
     "verify": "check that every method is lossless for a pair",
     "stand-in": "give the bundled pair the cost of a larger one, its text unchanged",
 }
@@ -52,8 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SequoiaError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("error: interrupted.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        # A command that can be taken up again says so.
+        print(f"error: {str(stop) or 'interrupted'}.", file=sys.stderr)
         return EXIT_INTERRUPTED
     _show(json.dumps(result, allow_nan=False) if arguments.json else module.describe(result))
     return module.status(result) if hasattr(module, "status") else EXIT_OK
