@@ -23,11 +23,12 @@ from sequoia_core.plan.hardware import (
     load_hardware,
 )
 from sequoia_core.plan.plan import plan_from_dict
+from sequoia_core.report.report import Report, report_from_dict
 from sequoia_core.tree.formats import from_growmap, from_paths
 from sequoia_core.tree.token_tree import TokenTree
 
 ACCEPTANCE, HARDWARE, TREES = "acceptance", "hardware", "trees"
-PATHS = "paths"
+PATHS, REPORT = "paths", "report"
 SHELVES = {
     "acceptance": ACCEPTANCE,
     "hardware": HARDWARE,
@@ -41,6 +42,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "plan": lambda content: plan_from_dict(content).tree,
     "growmap": from_growmap,
     PATHS: from_paths,
+    REPORT: report_from_dict,
 }
 MAX_BYTES = 5_000_000
 MAX_FILES = 32
@@ -76,22 +78,26 @@ def tree(name: str) -> TokenTree | None:
     return _own(TREES).get(name)
 
 
-def add_file(file_name: str, data: bytes) -> tuple[str, str]:
-    """Take in a file: a vector, a profile, a plan, growmap or path list. Returns (shelf, name).
+def add_file(file_name: str, data: bytes) -> list[tuple[str, str]]:
+    """Take in a file: a vector, a profile, a plan, growmap, path list, or all that a report holds.
 
-    Nothing of an earlier file is lost: an equal name gets a number. Raises FileFormatError, with
-    the field, for anything else.
+    Returns (shelf, name) of each part. Nothing of an earlier file is lost: an equal name gets a
+    number. Raises FileFormatError, with the field, for anything else.
     """
     if len(data) > MAX_BYTES:
         raise FileFormatError(
             f"{file_name} has {len(data) / 1e6:.1f} MB, and at most {MAX_BYTES / 1e6:.0f} are read."
         )
-    if sum(map(len, _library().values())) >= MAX_FILES:
+    parts = _told(file_name, data)
+    if sum(map(len, _library().values())) + len(parts) > MAX_FILES:
         raise InputError(f"This session holds {MAX_FILES} files, the most it keeps: reload it.")
-    shelf, value = _told(file_name, data)
-    name = _free_name(shelf, PurePath(file_name).stem)
+    return [(shelf, _keep(shelf, stem, value)) for shelf, stem, value in parts]
+
+
+def _keep(shelf: str, stem: str, value: Any) -> str:
+    name = _free_name(shelf, stem)
     _own(shelf)[name] = value if shelf == TREES else replace(value, name=name)
-    return shelf, name
+    return name
 
 
 def add_profile(profile: HardwareProfile, name: str) -> str:
@@ -122,23 +128,36 @@ def add_counters(text: str) -> tuple[str, tuple[str, ...]]:
     return name, reading.notes
 
 
-def _told(file_name: str, data: bytes) -> tuple[str, Any]:
-    """Which shelf a file belongs to, and what it holds."""
+def _told(file_name: str, data: bytes) -> list[tuple[str, str, Any]]:
+    """What a file holds: the shelf, the name wished and the value of each part."""
     content = parse_json(data, file_name)
     kind = PATHS if isinstance(content, list) else _kind(content, file_name)
     if kind != PATHS:
         check_tag(content, kind, file_name)
     try:
-        return SHELVES[kind], READERS[kind](content)
+        value = READERS[kind](content)
     except (InputError, FileFormatError) as error:
         raise FileFormatError(f"{file_name}: {error}") from error
+    if kind == REPORT:
+        return _parts(value)
+    return [(SHELVES[kind], PurePath(file_name).stem, value)]
+
+
+def _parts(report: Report) -> list[tuple[str, str, Any]]:
+    """A report's profile and vectors, and its tree where it speculates."""
+    tree = [(TREES, f"{report.name} tree", report.plan.tree)] if report.plan.speculates else []
+    return [
+        (HARDWARE, report.name, report.hardware),
+        *((ACCEPTANCE, f"{report.name} {rule}", v) for rule, v in report.vectors.items()),
+        *tree,
+    ]
 
 
 def _kind(content: Any, file_name: str) -> str:
     tag = content.get("format") if isinstance(content, dict) else None
     kind = str(tag).removeprefix("sequoia-")
-    if kind not in SHELVES:
-        known = ", ".join(f"sequoia-{name}" for name in SHELVES if name != PATHS)
+    if kind not in READERS:
+        known = ", ".join(f"sequoia-{name}" for name in READERS if name != PATHS)
         raise FileFormatError(
             f"{file_name} is none of the files that planning takes ({known}, a list of paths): "
             f"its format is {tag!r}."

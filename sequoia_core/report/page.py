@@ -103,7 +103,7 @@ def _charts(report: Report) -> str:
             "Acceptance by child",
             acceptance_chart(report),
             "Chance that the k-th child is the accepted one, for each rule of verification. The "
-            "plan rests on the rule sequoia; serving engines accept by topk.",
+            "plan rests on the rule sequoia; engines that draft greedily accept by topk.",
         ),
     )
     figures = "".join(
@@ -118,8 +118,10 @@ def _tables(report: Report) -> str:
         f"<section><h2>Measured, side by side</h2>{methods_table(report)}"
         '<p class="note">Rounds are interleaved, on prompts that calibration did not see. Speedup '
         "of decoding leaves the reading of the prompt out, as the prediction does; its interval "
-        "takes prompts as independent units. Whole calls: median of the rounds, lowest to highest."
-        f"</p><h2>The best of every family, predicted</h2>{families_table(report)}</section>"
+        "takes prompts as independent units. Whole calls: median of the rounds, lowest to highest. "
+        "The interval of the prediction is that of the acceptance vector alone, without the noise "
+        "of the profile.</p><h2>The best of every family, predicted</h2>"
+        f"{families_table(report)}</section>"
     )
 
 

@@ -180,11 +180,13 @@ def _part(where: str, content: Any, read: Callable[[Mapping[str, Any]], Value]) 
 
 
 def _vectors(content: Mapping[str, Any]) -> dict[str, AcceptanceVector]:
+    """By rule, in the order that rules have everywhere."""
+    unknown = [rule for rule in content if rule not in RULES]
+    if unknown:
+        raise InputError(f"acceptance has rules {', '.join(RULES)}, not {unknown[0]!r:.60}.")
     vectors = {}
-    for rule, part in content.items():
-        if rule not in RULES:
-            raise InputError(f"acceptance has rules {', '.join(RULES)}, not {rule!r:.60}.")
-        vector = _part(f"acceptance.{rule}", part, acceptance_from_dict)
+    for rule in filter(content.__contains__, RULES):
+        vector = _part(f"acceptance.{rule}", content[rule], acceptance_from_dict)
         if vector.rule != rule:
             raise InputError(f"acceptance.{rule}: rule is {vector.rule!r}.")
         vectors[rule] = replace(vector, name=vector_name(rule))

@@ -227,5 +227,5 @@ def _node(node: int, x: float, y: float, radius: float, reach: float, rank: int)
     )
     return (
         f'<circle class="node{"" if node else " root"}" cx="{x}" cy="{y}" r="{radius:.1f}" '
-        f'fill-opacity="{0.12 + 0.88 * math.sqrt(reach):.2f}"><title>{what}</title></circle>'
+        f'style="--full:{100 * math.sqrt(reach):.0f}%"><title>{what}</title></circle>'
     )

@@ -22,7 +22,8 @@ from sequoia_core.report.report import Reached
 
 STAGE = "benchmark"
 SETUP_PART, PART = "benchmark-prompts", "benchmark"
-MOST_PROMPTS, FEWEST_PROMPTS, WANTED_ROUNDS = 10, 2, 3
+# An interval over fewer prompts says nothing, so a slow machine takes the time for these.
+MOST_PROMPTS, FEWEST_PROMPTS = 10, 5
 
 Round = list[dict[str, Outcome]]
 
@@ -70,9 +71,12 @@ class _Bench:
         self._warm_seconds = self._warm()
 
     def choose_prompts(self) -> int:
-        """As many prompts as leave time for a few rounds; noted, since it depends on the pace."""
-        room = self._task.amounts.benchmark_seconds / WANTED_ROUNDS
-        fitting = int(room / self._warm_seconds) if self._warm_seconds else MOST_PROMPTS
+        """As many prompts as one round has time for; noted, since it depends on the pace.
+
+        Another prompt tells more than the same one again, so prompts come before rounds.
+        """
+        limit = self._task.amounts.benchmark_seconds
+        fitting = int(limit / self._warm_seconds) if self._warm_seconds else MOST_PROMPTS
         count = min(max(fitting, FEWEST_PROMPTS), len(self._prompts))
         self._store.write(SETUP_PART, {"prompts": count}, 0.0)
         return count
