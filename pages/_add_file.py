@@ -56,6 +56,8 @@ def _pick(first: dict[str, str]) -> None:
     """Show a report's parts at once: its profile, and the first of its vectors."""
     for shelf in (library.HARDWARE, library.ACCEPTANCE):
         st.session_state[shelf] = first[shelf]
+    # The popover may close as the controls above it change, and its note with it.
+    st.toast(f"“{first[library.HARDWARE]}” is shown: its profile, acceptance and plan.")
 
 
 def _take_counters() -> None:

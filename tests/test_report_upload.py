@@ -29,6 +29,9 @@ def test_plan_shows_a_report_s_plan_as_soon_as_it_is_added(app):
     assert app.slider(key="depth").value == REPORT.plan.depth
     [note] = [shown.value for shown in app.success]
     assert [f"“{name}” was added" in note for name in PARTS] == [True] * len(PARTS)
+    assert [toast.value for toast in app.toast][:1] == [
+        "“gpu box” is shown: its profile, acceptance and plan."
+    ]
 
 
 def test_every_part_of_a_report_joins_its_picker(app):
