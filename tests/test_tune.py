@@ -410,7 +410,7 @@ def test_prompts_to_judge_by_are_none_of_those_calibrated_on():
 
 
 def test_progress_says_about_how_long_is_left():
-    said, time = [], iter([0.0, 10.0, 10.5, 60.0])
+    said, time = [], iter([0.0, 10.0, 10.5, 60.0, 60.0, 70.0])
     journey = Journey(said.append, {"profile": 100.0, "bench": 300.0}, lambda: next(time))
     progress = journey.begin("profile")
     progress(0.1, "a tenth")
@@ -418,9 +418,20 @@ def test_progress_says_about_how_long_is_left():
     journey.expect("bench", 30.0)
     progress(0.5, "half")
     assert said == ["profile: a tenth; about 6 min left", "profile: half; about 2 min left"]
+    journey.begin("bench", done_seconds=10.0)(0.4, "gone on")
+    assert said[2] == "bench: gone on; about 30 s left"
     assert [spell(seconds) for seconds in (59, 60, 3600, 90000)] == [
         "59 seconds", "1 minute", "1 hour", "1 day",
     ]  # fmt: skip
+
+
+def test_the_share_of_a_benchmark_goes_by_the_pace_and_ends_with_a_whole_round():
+    amounts = Amounts(benchmark_seconds=100.0, rounds=5)
+    assert benching._share(0, 10, 0.0, amounts) == 0
+    assert benching._share(5, 10, 5.0, amounts) == 0.1
+    assert benching._share(5, 10, 25.0, amounts) == 0.25
+    assert benching._share(5, 10, 5000.0, amounts) == 0.5
+    assert benching._share(15, 10, 5000.0, amounts) == 0.75
 
 
 # The command

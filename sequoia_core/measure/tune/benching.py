@@ -12,6 +12,7 @@ from sequoia_core.errors import InputError
 from sequoia_core.files import check_number
 from sequoia_core.measure.benchmark import BASELINE, Method, Outcome, Prediction, summary
 from sequoia_core.measure.methods import engine_method
+from sequoia_core.measure.tune.amounts import Amounts
 from sequoia_core.measure.tune.intervals import Totals, speedup
 from sequoia_core.measure.tune.planning import Planned
 from sequoia_core.measure.tune.progress import Journey
@@ -90,10 +91,7 @@ class _Bench:
             if not rounds or len(rounds[-1]) == count:
                 rounds.append([])
             number, index = len(rounds) - 1, len(rounds[-1])
-            done = number * count + index
-            share = max(
-                done / (count * amounts.rounds), min(spent / amounts.benchmark_seconds, 0.99)
-            )
+            share = _share(number * count + index, count, spent, amounts)
             progress(share, f"round {number + 1}, prompt {index + 1} of {count}")
             started = time.perf_counter()
             rounds[-1].append(self._one(number, index))
@@ -124,6 +122,15 @@ class _Bench:
         """Run everything twice; returns the seconds of the second time."""
         methods, prompt = self._methods(0), self._prompts[0]
         return min(_seconds(methods, prompt) for _ in range(2))
+
+
+def _share(done: int, count: int, spent: float, amounts: Amounts) -> float:
+    """How much of the stage is over at this pace, the present round finished in any case."""
+    if not done:
+        return 0.0
+    fitting = int(amounts.benchmark_seconds * done / (spent * count)) if spent else amounts.rounds
+    rounds = min(max(fitting, done // count + 1), amounts.rounds)
+    return min(done / (count * rounds), 1.0)
 
 
 def _seconds(methods: Mapping[str, Method], prompt: Prompt) -> float:

@@ -38,7 +38,7 @@ def profile_stage(
         store.write(PART, look.content, look.seconds)
     else:
         most, repeats = affordable(_read(store, look), look.seconds, room, amounts)
-        profile, spent = _measured(models, most, repeats, journey.begin(STAGE, look.seconds))
+        profile, spent = _measured(models, most, repeats, journey.begin(STAGE))
         content = {"repeats": repeats, "profile": profile.to_dict()}
         store.write(PART, content, look.seconds + spent)
     return _profile(store, store.read(PART), amounts)

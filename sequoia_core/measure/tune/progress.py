@@ -24,20 +24,22 @@ class Journey:
         self._expected[stage] = min(seconds, self._expected[stage])
 
     def begin(self, stage: str, done_seconds: float = 0.0) -> Progress:
-        """A stage begins, or goes on after done_seconds; returns what its progress is told to."""
-        started, whole = self._clock(), self._expected.pop(stage, 0.0)
-        whole = max(whole - done_seconds, 0.0)
+        """A stage begins, or goes on after done_seconds; returns what its progress is told to.
 
+        Fractions are those of the whole stage, with what was done before.
+        """
+        started, whole = self._clock(), self._expected.pop(stage, 0.0)
         due = started
 
         def progress(fraction: float, text: str) -> None:
             nonlocal due
-            spent = self._clock() - started
-            if started + spent < due:
+            present = self._clock()
+            if present < due:
                 return
-            due = started + spent + PAUSE
+            due = present + PAUSE
+            spent = done_seconds + present - started
             known = spent > 0 and fraction >= TELLING
-            left = spent * (1 - fraction) / fraction if known else whole
+            left = spent * (1 - fraction) / fraction if known else max(whole - spent, 0.0)
             self._say(f"{stage}: {text}; {about(left + sum(self._expected.values()))} left")
 
         return progress
