@@ -5,7 +5,7 @@ from dataclasses import replace
 from sequoia_core.measure.tune.planning import make_plans
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
 from sequoia_core.plan.hardware import HardwareProfile, load_hardware
-from sequoia_core.report.measured import CHAIN_ROW, PLAIN_ROW, TREE_ROW, MeasuredRow
+from sequoia_core.report.measured import CHAIN_ROW, PLAIN_ROW, TREE_ROW, MeasuredRow, Ratio
 from sequoia_core.report.report import HARDWARE_NAME, Reached, Report, vector_name
 
 VECTORS = {
@@ -64,6 +64,9 @@ def report(
         "plan": planned.answer,
         "candidates": planned.candidates,
         "rows": (row(PLAIN_ROW), *rows),
+        "gain": Ratio(tree / chain, tree / chain - 0.05, tree / chain + 0.05)
+        if len(rows) == 2
+        else None,
         "reached": (Reached("profile", 80.5, 120.0, "passes of up to 1,024 tokens"),),
     }
     return Report(**fields | changes)
@@ -71,4 +74,6 @@ def report(
 
 def content(of: Report) -> dict:
     """What its file holds."""
-    return of.to_dict({"rows": [each.to_dict() for each in of.rows]})
+    gain = of.gain.to_dict() if of.gain else None
+    rows = [each.to_dict() for each in of.rows]
+    return of.to_dict({"rows": rows, "tree_over_chain": gain})

@@ -15,6 +15,7 @@ from sequoia_core.measure.tune.intervals import Totals, speedup
 from sequoia_core.plan.exports.registry import ENGINES
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.report.launch import engine_export
+from sequoia_core.report.measured import Ratio
 from sequoia_core.report.page import report_page
 from sequoia_core.report.report import load_report, report_from_dict
 from sequoia_core.report.svg import Chart, Line, Mark, tree_svg
@@ -33,7 +34,7 @@ def test_a_report_reads_back_as_it_was_written(tmp_path):
     again = load_report(tmp_path / "report.json")
     assert content(again) == CONTENT
     assert again.hardware == REPORT.hardware
-    assert again.rows == REPORT.rows
+    assert (again.rows, again.gain) == (REPORT.rows, REPORT.gain)
     assert [vector.name for vector in again.vectors.values()] == [
         "acceptance.sequoia",
         "acceptance.specinfer",
@@ -91,6 +92,12 @@ def test_no_field_of_a_report_can_be_missing_or_of_another_kind(name):
         ("benchmark.rows.1.decode_high", float("inf"), "[1].decode_high must be finite"),
         ("benchmark.rows.1.predicted_speedup", "2", "[1].predicted_speedup must be a number"),
         ("benchmark.rows.1.predicted_tokens_per_step", -2, "predicted_tokens_per_step must be"),
+        ("benchmark.tree_over_chain", 1.1, "benchmark.tree_over_chain must be an object"),
+        ("benchmark.tree_over_chain", {"low": 1}, "benchmark.tree_over_chain must be an object"),
+        ("benchmark.tree_over_chain.value", "x", "tree_over_chain.value must be a number"),
+        ("benchmark.tree_over_chain.value", 9.0, "tree_over_chain.value is 9, outside"),
+        ("benchmark.tree_over_chain.low", None, "tree_over_chain.low and high must be both"),
+        ("benchmark.tree_over_chain.high", -1, "tree_over_chain.high must be between"),
     ],
 )
 def test_a_bad_value_is_named_with_its_place(path, value, words):
@@ -148,27 +155,33 @@ def test_the_answer_is_a_tree_a_chain_or_neither():
 
 
 def test_a_measurement_that_bears_the_plan_out_is_told_with_its_rival():
-    words = measured_words(report(FLAT, tree=2.5, chain=1.5))
+    words = measured_words(report(FLAT, tree=2.5, chain=2.0))
     assert words.startswith("Measured 2.50× (95% interval 2.40 to 2.60). Measured beside it, ")
     assert "the best chain (" in words
-    assert words.endswith("came to 1.50× (95% interval 1.40 to 1.60).")
+    assert words.endswith(
+        "came to 2.00× (95% interval 1.90 to 2.10); tree over chain +25.0% (95% interval +20.0% to "
+        "+30.0%)."
+    )
 
 
 def test_a_measurement_against_the_plan_says_whether_to_follow_it():
     clear = measured_words(report(FLAT, tree=1.5, chain=2.5))
     assert "Against the plan, the best chain" in clear
-    assert clear.endswith("the intervals do not touch, so follow the measurement.")
-    close = measured_words(report(FLAT, tree=1.5, chain=1.6))
-    assert close.endswith("so measure with more prompts before you rely on either.")
+    assert clear.endswith("that is beyond chance, so follow the measurement.")
+    close = measured_words(report(FLAT, tree=1.58, chain=1.6))
+    assert close.endswith(
+        "that may be chance, so measure with more prompts before you rely on either."
+    )
     paid_after_all = measured_words(report(SLOW, tree=0.9, chain=1.4))
     assert "Against the plan, the best chain" in paid_after_all
+    assert "tree over chain" not in paid_after_all
     assert "so follow the measurement." in paid_after_all
 
 
 def test_one_prompt_has_no_interval_and_the_words_say_so():
     base = report(FLAT, tree=1.5, chain=1.6)
     rows = tuple(replace(each, decode_low=None, decode_high=None) for each in base.rows)
-    words = measured_words(replace(base, rows=rows))
+    words = measured_words(replace(base, rows=rows, gain=Ratio(0.94, None, None)))
     assert words.startswith("Measured 1.50×. Against the plan")
     assert words.endswith("one prompt cannot tell how sure that is.")
 

@@ -182,6 +182,7 @@ def test_the_rows_are_the_plan_s_tree_and_chain_against_plain_decoding(tmp_path,
     assert (chain.budget, chain.depth) == (chain.depth + 1, report.candidates["chain"].depth)
     assert tree.decode_speedup == pytest.approx(1 / 0.55)
     assert tree.speedup == pytest.approx(1.1 / 0.65)
+    assert (report.gain.value, report.gain.is_settled) == (1.0, False)
 
 
 def test_a_pair_that_takes_chains_only_is_given_a_chain(tmp_path, measurements):
@@ -395,7 +396,7 @@ def test_calibration_and_benchmark_keep_to_their_time(tmp_path, measurements):
     report = tune(task(amounts=amounts), tmp_path).report
     assert [each for each in measurements.done if "calibrate" in each] == ["calibrate 0 5"]
     assert report.reached[1].words.startswith("5 of 7 prompts, ")
-    assert report.reached[2].words.startswith("1 rounds of 2 prompts")
+    assert report.reached[2].words.startswith("1 round of 2 prompts")
 
 
 def test_prompts_to_judge_by_are_none_of_those_calibrated_on():

@@ -61,6 +61,33 @@ class MeasuredRow:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A ratio of two rates with its 95 % interval over prompts, None for a single prompt."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+    def __post_init__(self) -> None:
+        check_number(self.value, "value", low=0, high=MAX_RATE)
+        if (self.low is None) != (self.high is None):
+            raise InputError("low and high must be both there or both absent.")
+        if self.low is not None:
+            for name in ("low", "high"):
+                check_number(getattr(self, name), name, low=0, high=MAX_RATE)
+            _check_order(self.low, self.value, self.high, "value")
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the interval leaves out 1."""
+        return self.low is not None and not self.low <= 1 <= self.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ratio as JSON values."""
+        return asdict(self)
+
+
 def _check_order(low: float, middle: float, high: float, name: str) -> None:
     slack = 1e-9 * max(1.0, abs(middle))
     if not (low <= middle + slack and middle <= high + slack):
@@ -82,6 +109,19 @@ def rows_from(content: Any) -> tuple[MeasuredRow, ...]:
             f"benchmark.rows must hold {PLAIN_ROW} and no method twice, got {', '.join(names)}."
         )
     return rows
+
+
+def gain_from(content: Mapping[str, Any]) -> Ratio | None:
+    """The measured tree over the measured chain, of a `sequoia-benchmark` file; None without."""
+    gain, where = content.get("tree_over_chain"), "benchmark.tree_over_chain"
+    if gain is None:
+        return None
+    if not isinstance(gain, Mapping) or "value" not in gain:
+        raise InputError(f"{where} must be an object with value, low and high.")
+    try:
+        return Ratio(gain["value"], gain.get("low"), gain.get("high"))
+    except InputError as error:
+        raise InputError(f"{where}.{error}") from error
 
 
 def _row(entry: Any, where: str) -> MeasuredRow:

@@ -14,7 +14,13 @@ from sequoia_core.report.tables import (
     reached_table,
     settings_table,
 )
-from sequoia_core.report.words import chosen_row, headline, measured_words, predicted_words
+from sequoia_core.report.words import (
+    chosen_row,
+    gain_words,
+    headline,
+    measured_words,
+    predicted_words,
+)
 
 STYLE = "report/report.css"
 HOW_TO_OPEN = (
@@ -115,7 +121,7 @@ def _charts(report: Report) -> str:
 
 def _tables(report: Report) -> str:
     return (
-        f"<section><h2>Measured, side by side</h2>{methods_table(report)}"
+        f"<section><h2>Measured, side by side</h2>{methods_table(report)}{_gain(report)}"
         '<p class="note">Rounds are interleaved, on prompts that calibration did not see. Speedup '
         "of decoding leaves the reading of the prompt out, as the prediction does; its interval "
         "takes prompts as independent units. Whole calls: median of the rounds, lowest to highest. "
@@ -123,6 +129,10 @@ def _tables(report: Report) -> str:
         "of the profile.</p><h2>The best of every family, predicted</h2>"
         f"{families_table(report)}</section>"
     )
+
+
+def _gain(report: Report) -> str:
+    return "" if report.gain is None else f"<p>Measured {escape(gain_words(report.gain))}.</p>"
 
 
 def _exports(report: Report) -> str:

@@ -16,8 +16,10 @@ from sequoia_core.report.measured import (
     PLAIN_ROW,
     TREE_ROW,
     MeasuredRow,
+    Ratio,
     check_scalars,
     check_texts,
+    gain_from,
     rows_from,
 )
 
@@ -58,8 +60,9 @@ class Report:
     vectors: by rule, sequoia among them. plan: the answer, whose tree is the root alone where
     nothing is predicted to beat plain decoding. candidates: the best tree (`sequoia`) and the best
     chain (`chain`) as plans, where there are any; they were measured whatever the answer is.
-    rows: the measurement. reached: how far each stage went. settings: the options it was made
-    with; machine: words about it, both by name. created: date and time, ISO 8601.
+    rows: the measurement; gain: its tree over its chain, prompt by prompt. reached: how far each
+    stage went. settings: the options it was made with; machine: words about it, both by name.
+    created: date and time, ISO 8601.
     Raises InputError that names the field.
     """
 
@@ -73,6 +76,7 @@ class Report:
     candidates: Mapping[str, Plan]
     rows: tuple[MeasuredRow, ...]
     reached: tuple[Reached, ...]
+    gain: Ratio | None = None
 
     def __post_init__(self) -> None:
         check_text(self.name, "name")
@@ -152,6 +156,7 @@ def report_from_dict(content: Mapping[str, Any]) -> Report:
         plan=_part("plan", _object(content, "plan"), plan_from_dict),
         candidates=_candidates(_object(content, "candidates")),
         rows=rows_from(_field(content, "benchmark")),
+        gain=gain_from(content["benchmark"]),
         reached=_reached(_field(content, "reached")),
     )
 

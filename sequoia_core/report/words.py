@@ -2,7 +2,7 @@
 
 from sequoia_core.plan.rivals import CHAIN
 from sequoia_core.plan.verdict import PLAIN
-from sequoia_core.report.measured import CHAIN_ROW, TREE_ROW, MeasuredRow
+from sequoia_core.report.measured import CHAIN_ROW, TREE_ROW, MeasuredRow, Ratio
 from sequoia_core.report.report import Report
 
 TITLES = {TREE_ROW: "tree", CHAIN_ROW: "chain"}
@@ -50,33 +50,41 @@ def interval_words(row: MeasuredRow) -> str:
     return f"{row.decode_speedup:.2f}× (95% interval {row.decode_low:.2f} to {row.decode_high:.2f})"
 
 
+def gain_words(gain: Ratio) -> str:
+    """The measured tree over the measured chain, both on the same prompts."""
+    sure = (
+        "" if gain.low is None else f" (95% interval {gain.low - 1:+.1%} to {gain.high - 1:+.1%})"
+    )
+    return f"tree over chain {gain.value - 1:+.1%}{sure}"
+
+
 def _rivals(report: Report, chosen: MeasuredRow | None) -> list[str]:
     """A sentence on each of the other methods that was measured."""
     return [
-        _rival(row, chosen)
+        _rival(report, row, chosen)
         for row in report.rows
         if row.method in TITLES and (chosen is None or row.method != chosen.method)
     ]
 
 
-def _rival(row: MeasuredRow, chosen: MeasuredRow | None) -> str:
+def _rival(report: Report, row: MeasuredRow, chosen: MeasuredRow | None) -> str:
     size = f"{row.depth} drafted" if row.method == CHAIN_ROW else f"{row.budget:,} tokens"
     name = f"the best {TITLES[row.method]} ({size})"
-    against = chosen.decode_speedup if chosen else 1.0
-    if row.decode_speedup <= against:
-        return f"Measured beside it, {name} came to {interval_words(row)}."
-    faster = f"{name} was faster when measured, {interval_words(row)}"
-    return f"Against the plan, {faster}{_doubt(row, chosen)}"
+    beside = f"; {gain_words(report.gain)}" if chosen and report.gain else ""
+    if row.decode_speedup <= (chosen.decode_speedup if chosen else 1.0):
+        return f"Measured beside it, {name} came to {interval_words(row)}{beside}."
+    faster = f"{name} was faster when measured, {interval_words(row)}{beside}"
+    return f"Against the plan, {faster}: {_doubt(report, row, chosen)}"
 
 
-def _doubt(row: MeasuredRow, chosen: MeasuredRow | None) -> str:
+def _doubt(report: Report, row: MeasuredRow, chosen: MeasuredRow | None) -> str:
     """How far a measurement that contradicts the plan is to be believed."""
     if row.decode_low is None:
-        return "; one prompt cannot tell how sure that is."
-    high = 1.0 if chosen is None else chosen.decode_high
-    if high is not None and row.decode_low > high:
-        return ": the intervals do not touch, so follow the measurement."
-    return "; the intervals overlap, so measure with more prompts before you rely on either."
+        return "one prompt cannot tell how sure that is."
+    settled = row.decode_low > 1 if chosen is None else report.gain and report.gain.is_settled
+    if settled:
+        return "that is beyond chance, so follow the measurement."
+    return "that may be chance, so measure with more prompts before you rely on either."
 
 
 def _tokens(count: int) -> str:

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sequoia_core.decode.methods import plain_method, static_method
@@ -18,7 +18,7 @@ from sequoia_core.measure.tune.planning import Planned
 from sequoia_core.measure.tune.progress import Journey
 from sequoia_core.measure.tune.store import Part, Store
 from sequoia_core.measure.tune.task import Models, Task
-from sequoia_core.report.measured import CHAIN_ROW, TREE_ROW, MeasuredRow
+from sequoia_core.report.measured import CHAIN_ROW, TREE_ROW, MeasuredRow, Ratio
 from sequoia_core.report.report import Reached
 
 STAGE = "benchmark"
@@ -29,10 +29,18 @@ MOST_PROMPTS, FEWEST_PROMPTS = 10, 5
 Round = list[dict[str, Outcome]]
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """rows: of all methods. gain: the tree's rate over the chain's, None where one is missing."""
+
+    rows: tuple[MeasuredRow, ...]
+    gain: Ratio | None
+
+
 def benchmark_stage(
     store: Store, models: Models, task: Task, planned: Planned, journey: Journey
-) -> tuple[tuple[MeasuredRow, ...], Reached]:
-    """Rows of all methods, from rounds in the store and rounds measured now.
+) -> tuple[Measured, Reached]:
+    """What the plan's tree and chain come to, from rounds in the store and rounds measured now.
 
     Every round takes every prompt by every method in a new order, and counts once it is whole; what
     a round has of it is kept prompt by prompt. Before anything is timed each method runs once.
@@ -47,8 +55,9 @@ def benchmark_stage(
         count = count or bench.choose_prompts()
         rounds, spent = bench.measure(rounds, spent, count)
     whole = [each for each in rounds if len(each) == count]
-    words = f"{len(whole)} rounds of {count} prompts, {task.generation.max_new_tokens} new tokens"
-    return _rows(whole, planned), Reached(STAGE, spent, amounts.benchmark_seconds, words)
+    rounds_words = f"{len(whole)} round{'s' if len(whole) > 1 else ''}"
+    words = f"{rounds_words} of {count} prompts, {task.generation.max_new_tokens} new tokens"
+    return _measured(whole, planned), Reached(STAGE, spent, amounts.benchmark_seconds, words)
 
 
 def _is_over(rounds: list[Round], prompts: int, spent: float, most: int, limit: float) -> bool:
@@ -66,7 +75,9 @@ class _Bench:
         self, store: Store, models: Models, task: Task, planned: Planned, journey: Journey
     ):
         self._store, self._pair, self._task, self._journey = store, models.pair, task, journey
-        self._planned = planned
+        self._ways = {BASELINE: plain_method()}
+        for name, plan in planned.candidates.items():
+            self._ways[name] = static_method(name, plan.tree)
         self._prompts = task.encode(self._pair, task.benchmark)[:MOST_PROMPTS]
         journey.note(f"{STAGE}: warming up")
         self._warm_seconds = self._warm()
@@ -113,10 +124,7 @@ class _Bench:
         """The methods of a round; its seed is its own, so above temperature 0 its texts are too."""
         settings = self._task.generation
         settings = replace(settings, seed=settings.seed + number)
-        named = {BASELINE: plain_method()}
-        for name, plan in self._planned.candidates.items():
-            named[name] = static_method(name, plan.tree)
-        return {name: engine_method(self._pair, settings, way) for name, way in named.items()}
+        return {name: engine_method(self._pair, settings, way) for name, way in self._ways.items()}
 
     def _warm(self) -> float:
         """Run everything twice; returns the seconds of the second time."""
@@ -177,7 +185,7 @@ def _read(store: Store, part: Part) -> tuple[list[Round], float]:
     return rounds, part.seconds
 
 
-def _rows(rounds: Sequence[Round], planned: Planned) -> tuple[MeasuredRow, ...]:
+def _measured(rounds: Sequence[Round], planned: Planned) -> Measured:
     by_name = [{name: [prompt[name] for prompt in one] for name in one[0]} for one in rounds]
     plans = planned.candidates
     predicted = {
@@ -206,7 +214,8 @@ def _rows(rounds: Sequence[Round], planned: Planned) -> tuple[MeasuredRow, ...]:
                 predicted_tokens_per_step=row.predicted_tokens_per_step,
             )
         )
-    return tuple(rows)
+    both = TREE_ROW in totals and CHAIN_ROW in totals
+    return Measured(tuple(rows), speedup(totals[TREE_ROW], totals[CHAIN_ROW]) if both else None)
 
 
 def _totals(rounds: Sequence[Sequence[Outcome]]) -> list[Totals]:

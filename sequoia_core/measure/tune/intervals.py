@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sequoia_core.report.measured import Ratio
+
 # Student's t for 95 %, by degrees of freedom 1 to 30; beyond, the normal distribution is near.
 STUDENT_95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
@@ -21,27 +23,17 @@ class Totals:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """A ratio of rates and its 95 % interval, None for a single prompt."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-
-def speedup(method: Sequence[Totals], plain: Sequence[Totals]) -> Ratio:
-    """Tokens per second of a method over plain decoding's, over the same prompts in order.
+def speedup(method: Sequence[Totals], base: Sequence[Totals]) -> Ratio:
+    """Tokens per second of a method over another's, over the same prompts in order.
 
     The interval is the delta method's on the logarithm: how much each prompt's tokens and seconds
     pull the two rates, with Student's t for few prompts. So it says how far another choice of
     prompts may lead.
     """
-    rate, base = _rate(method), _rate(plain)
-    value, count = rate / base, len(method)
+    value, count = _rate(method) / _rate(base), len(method)
     if count < 2:
         return Ratio(value, None, None)
-    pulls = [a - b for a, b in zip(_pulls(method), _pulls(plain), strict=True)]
+    pulls = [a - b for a, b in zip(_pulls(method), _pulls(base), strict=True)]
     error = math.sqrt(count / (count - 1) * sum(pull * pull for pull in pulls))
     t = STUDENT_95[count - 2] if count - 2 < len(STUDENT_95) else NORMAL_95
     factor = math.exp(t * error)

@@ -65,7 +65,7 @@ def tune(
             store, vectors["sequoia"], hardware, trees=models.chosen.trees, journey=journey
         )
         store.publish(PLAN_FILE, planned.answer.to_dict())
-        rows, measured = benchmark_stage(store, models, task, planned, journey)
+        measured, benchmarked = benchmark_stage(store, models, task, planned, journey)
         report = Report(
             name=task.name,
             created=_ended(store),
@@ -75,8 +75,9 @@ def tune(
             vectors=vectors,
             plan=planned.answer,
             candidates=planned.candidates,
-            rows=rows,
-            reached=(profiled, calibrated, measured),
+            rows=measured.rows,
+            gain=measured.gain,
+            reached=(profiled, calibrated, benchmarked),
         )
         return _published(store, report, _benchmark(task, report, vectors))
 
@@ -104,6 +105,7 @@ def _benchmark(
     vector, machine = vectors["sequoia"], report.machine
     fields = {
         "rows": [row.to_dict() for row in report.rows],
+        "tree_over_chain": None if report.gain is None else report.gain.to_dict(),
         "temperature": vector.temperature,
         "top_p": vector.top_p,
         "max_new_tokens": task.generation.max_new_tokens,
