@@ -1,4 +1,4 @@
-"""Losslessness, then a hardware profile, then the benchmark, on the machine's own torch.
+"""Losslessness, a hardware profile, the benchmark, and offload, on the machine's own torch.
 
     make gpu-check ARGS="--out build/gpu-check"
 
@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import gpu_offload
 
 from sequoia_core.cli import main as command
 
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("--max-new-tokens", type=int, default=64)
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--offload-like", default="llama-2-7b", help="shape to offload; or none")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
@@ -50,7 +53,12 @@ def main() -> int:
             "--max-new-tokens", str(arguments.max_new_tokens),
             "--out", str(arguments.out / f"bench-t{temperature}.json"),
         ])  # fmt: skip
-    return code
+    if code or arguments.offload_like == "none":
+        return code
+    say("4. offload beside the bound of its copies")
+    return gpu_offload.check(
+        arguments.device, arguments.offload_like, arguments.out / "offload.json"
+    )
 
 
 if __name__ == "__main__":

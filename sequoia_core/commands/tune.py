@@ -20,7 +20,7 @@ from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair, PairSpec
 from sequoia_core.errors import InputError
-from sequoia_core.measure.profiler import device_name
+from sequoia_core.measure.profiler import CONTEXT, device_name
 from sequoia_core.measure.tune.amounts import DEFAULT, QUICK, Amounts
 from sequoia_core.measure.tune.machine import machine_words
 from sequoia_core.measure.tune.stages import tune
@@ -81,15 +81,22 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
 
 def _task(arguments: Namespace, progress: Say) -> Task:
     """What the options ask for, checked; nothing is loaded yet."""
-    set_threads(arguments.threads)
+    set_threads(arguments)
     device = resolve_device(arguments.device)
     _check_pair(arguments)
     amounts, generation = _amounts(arguments), _generation(arguments)
     calibration, judged = _prompts(arguments.prompts)
     machine = machine_words(device)
 
+    sizes = {
+        "context": CONTEXT,
+        "max_tokens": amounts.max_tokens,
+        "max_new_tokens": generation.max_new_tokens,
+    }
+
     def load(dtype: str) -> ModelPair:
-        return load_named_pair(Namespace(**vars(arguments) | {"dtype": dtype}), lambda line: None)
+        named = Namespace(**vars(arguments) | sizes | {"dtype": dtype})
+        return load_named_pair(named, lambda line: None)
 
     return Task(
         name=Path(arguments.out).resolve().name,

@@ -89,21 +89,10 @@ def benchmark(
                 outcomes[name].append(methods[name](prompt))
         rounds.append(outcomes)
     progress(1.0, "Done")
-    return summary(list(methods), rounds, predicted)
+    return [_row(name, rounds, predicted.get(name)) for name in methods]
 
 
-def summary(
-    names: Sequence[str],
-    rounds: Sequence[Mapping[str, Sequence[Outcome]]],
-    predicted: Mapping[str, Prediction | None],
-) -> list[Row]:
-    """A row for each name. rounds: the outcomes of every prompt by method, the baseline's too."""
-    return [_row(name, rounds, predicted.get(name)) for name in names]
-
-
-def _row(
-    name: str, rounds: Sequence[Mapping[str, Sequence[Outcome]]], predicted: Prediction | None
-) -> Row:
+def _row(name: str, rounds: list[dict[str, list[Outcome]]], predicted: Prediction | None) -> Row:
     rates = [_rate(outcomes[name]) for outcomes in rounds]
     speedups = [_rate(outcomes[name]) / _rate(outcomes[BASELINE]) for outcomes in rounds]
     everything = [outcome for outcomes in rounds for outcome in outcomes[name]]
@@ -120,18 +109,18 @@ def _row(
     )
 
 
-def _rate(outcomes: Sequence[Outcome]) -> float:
+def _rate(outcomes: list[Outcome]) -> float:
     return sum(o.tokens for o in outcomes) / sum(o.seconds for o in outcomes)
 
 
-def _decode_speedup(name: str, rounds: Sequence[Mapping[str, Sequence[Outcome]]]) -> float | None:
+def _decode_speedup(name: str, rounds: list[dict[str, list[Outcome]]]) -> float | None:
     rates = [[_decode_rate(outcomes[each]) for each in (name, BASELINE)] for outcomes in rounds]
     if any(rate is None for pair in rates for rate in pair):
         return None
     return median(method / plain for method, plain in rates)
 
 
-def _decode_rate(outcomes: Sequence[Outcome]) -> float | None:
+def _decode_rate(outcomes: list[Outcome]) -> float | None:
     if any(o.decode_seconds is None for o in outcomes):
         return None
     return sum(o.tokens for o in outcomes) / sum(o.decode_seconds for o in outcomes)

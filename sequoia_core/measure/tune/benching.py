@@ -4,13 +4,14 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 from sequoia_core.decode.methods import plain_method, static_method
 from sequoia_core.decode.pair import Prompt
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_number
-from sequoia_core.measure.benchmark import BASELINE, Method, Outcome, Prediction, summary
+from sequoia_core.measure.benchmark import BASELINE, Method, Outcome
 from sequoia_core.measure.methods import engine_method
 from sequoia_core.measure.tune.amounts import Amounts
 from sequoia_core.measure.tune.intervals import Totals, speedup
@@ -18,6 +19,7 @@ from sequoia_core.measure.tune.planning import Planned
 from sequoia_core.measure.tune.progress import Journey
 from sequoia_core.measure.tune.store import Part, Store
 from sequoia_core.measure.tune.task import Models, Task
+from sequoia_core.plan.plan import Plan
 from sequoia_core.report.measured import CHAIN_ROW, TREE_ROW, MeasuredRow, Ratio
 from sequoia_core.report.report import Reached
 
@@ -27,6 +29,8 @@ SETUP_PART, PART = "benchmark-prompts", "benchmark"
 MOST_PROMPTS, FEWEST_PROMPTS = 10, 5
 
 Round = list[dict[str, Outcome]]
+# One method's outcomes: for every round those of the prompts in order.
+Calls = Sequence[Sequence[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,39 +190,46 @@ def _read(store: Store, part: Part) -> tuple[list[Round], float]:
 
 
 def _measured(rounds: Sequence[Round], planned: Planned) -> Measured:
-    by_name = [{name: [prompt[name] for prompt in one] for name in one[0]} for one in rounds]
-    plans = planned.candidates
-    predicted = {
-        name: Prediction(plan.speedup, plan.expected_tokens) for name, plan in plans.items()
-    }
-    names = [name for name in (BASELINE, CHAIN_ROW, TREE_ROW) if name in by_name[0]]
-    totals = {name: _totals([one[name] for one in by_name]) for name in names}
-    rows = []
-    for row in summary(names, by_name, predicted):
-        ratio = speedup(totals[row.method], totals[BASELINE])
-        plan = plans.get(row.method)
-        rows.append(
-            MeasuredRow(
-                method=row.method,
-                budget=plan.budget if plan else 1,
-                depth=plan.depth if plan else 0,
-                tokens_per_second=row.tokens_per_second,
-                tokens_per_step=row.tokens_per_step,
-                speedup=row.speedup,
-                speedup_low=row.speedup_low,
-                speedup_high=row.speedup_high,
-                decode_speedup=ratio.value,
-                decode_low=ratio.low,
-                decode_high=ratio.high,
-                predicted_speedup=row.predicted_speedup,
-                predicted_tokens_per_step=row.predicted_tokens_per_step,
-            )
-        )
-    both = TREE_ROW in totals and CHAIN_ROW in totals
-    return Measured(tuple(rows), speedup(totals[TREE_ROW], totals[CHAIN_ROW]) if both else None)
+    by_name = {name: [[prompt[name] for prompt in one] for one in rounds] for name in rounds[0][0]}
+    rows = tuple(
+        _row(name, by_name[name], by_name[BASELINE], planned.candidates.get(name))
+        for name in (BASELINE, CHAIN_ROW, TREE_ROW)
+        if name in by_name
+    )
+    gain = None
+    if TREE_ROW in by_name and CHAIN_ROW in by_name:
+        gain = speedup(_totals(by_name[TREE_ROW]), _totals(by_name[CHAIN_ROW]))
+    return Measured(rows, gain)
 
 
-def _totals(rounds: Sequence[Sequence[Outcome]]) -> list[Totals]:
+def _row(name: str, own: Calls, plain: Calls, plan: Plan | None) -> MeasuredRow:
+    rates, plain_rates = [_rate(one) for one in own], [_rate(one) for one in plain]
+    speedups = [rate / base for rate, base in zip(rates, plain_rates, strict=True)]
+    everything = [outcome for one in own for outcome in one]
+    ratio = speedup(_totals(own), _totals(plain))
+    return MeasuredRow(
+        method=name,
+        budget=plan.budget if plan else 1,
+        depth=plan.depth if plan else 0,
+        tokens_per_second=median(rates),
+        tokens_per_step=sum(o.tokens for o in everything) / sum(o.steps for o in everything),
+        speedup=median(speedups),
+        speedup_low=min(speedups),
+        speedup_high=max(speedups),
+        decode_speedup=ratio.value,
+        decode_low=ratio.low,
+        decode_high=ratio.high,
+        predicted_speedup=plan.speedup if plan else None,
+        predicted_tokens_per_step=plan.expected_tokens if plan else None,
+    )
+
+
+def _rate(calls: Sequence[Outcome]) -> float:
+    """Tokens per second of whole calls."""
+    return sum(each.tokens for each in calls) / sum(each.seconds for each in calls)
+
+
+def _totals(rounds: Calls) -> list[Totals]:
     """Each prompt's tokens and seconds of decoding, over all rounds."""
     return [
         Totals(sum(each.tokens for each in own), sum(each.decode_seconds for each in own))

@@ -114,7 +114,7 @@ class Models:
             self._pair, why = fastest(pairs, context)
         pair, support = self._pair, self._pair.shape_support
         chosen = Chosen(
-            pair.dtype, why, pair.target_name, pair.draft_name, support.trees, support.reason
+            pair.dtype, why, pair.target.name, pair.draft.name, support.trees, support.reason
         )
         fields = {name: getattr(chosen, name) for name in Chosen.__slots__}
         store.write(PAIR_PART, fields, 0.0)
