@@ -165,7 +165,11 @@ def _settings(
     judged: Sequence[str],
 ) -> dict[str, Any]:
     """All that measurements depend on: none of another run with others is mixed with these."""
-    options = {name: value for name, value in vars(arguments).items() if name not in APART}
+    options = {
+        name: value
+        for name, value in vars(arguments).items()
+        if name not in APART and isinstance(value, str | int | float | None)
+    }
     texts = json.dumps([list(calibration), list(judged)]).encode()
     return {
         "target": arguments.target or "bundled",
