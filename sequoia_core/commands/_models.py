@@ -63,7 +63,7 @@ def sampling_settings(arguments: Namespace) -> GenerationSettings:
 
 def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
     """The pair the options name, with progress. Raises InputError for no threads at all."""
-    set_threads(arguments)
+    set_threads(arguments.threads)
     spec = PairSpec(
         arguments.target,
         arguments.draft,
@@ -77,12 +77,13 @@ def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
     return load_pair(spec, by_fraction(say))
 
 
-def set_threads(arguments: Namespace) -> None:
-    """Let torch use as many threads as --threads says; InputError for none at all."""
-    if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise InputError(f"--threads must be at least 1, got {arguments.threads}.")
-        torch.set_num_threads(arguments.threads)
+def set_threads(threads: int | None) -> None:
+    """Use so many threads of the CPU, torch's own number for None; InputError for none at all."""
+    if threads is None:
+        return
+    if threads < 1:
+        raise InputError(f"--threads must be at least 1, got {threads}.")
+    torch.set_num_threads(threads)
 
 
 def _tokens(arguments: Namespace) -> int:

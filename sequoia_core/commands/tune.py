@@ -81,7 +81,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
 
 def _task(arguments: Namespace, progress: Say) -> Task:
     """What the options ask for, checked; nothing is loaded yet."""
-    set_threads(arguments)
+    set_threads(arguments.threads)
     device = resolve_device(arguments.device)
     _check_pair(arguments)
     amounts, generation = _amounts(arguments), _generation(arguments)
