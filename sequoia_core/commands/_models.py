@@ -9,6 +9,7 @@ import torch
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.memory import describe_peak, peak_memory
 from sequoia_core.decode.pair import CACHED_TOKENS, ModelPair, PairSpec, load_pair
+from sequoia_core.decode.processes import ALONE
 from sequoia_core.errors import InputError
 from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.presets import bundled_hardware
@@ -34,6 +35,18 @@ def add_model_arguments(parser: ArgumentParser) -> None:
         help="keep the target's layers in main memory and stream them to the device in every pass",
     )
     parser.add_argument("--threads", type=int, help="on a CPU; default: torch's, one a core")
+    # What `_processes` puts here where torchrun has started several.
+    parser.set_defaults(team=ALONE, leader=None)
+
+
+def add_parallel_argument(parser: ArgumentParser) -> None:
+    """--tensor-parallel."""
+    parser.add_argument(
+        "--tensor-parallel",
+        action="store_true",
+        help="spread the target over the processes that torchrun starts, for one that is larger "
+        "than a device",
+    )
 
 
 def add_sampling_arguments(parser: ArgumentParser) -> None:
@@ -62,19 +75,27 @@ def sampling_settings(arguments: Namespace) -> GenerationSettings:
 
 
 def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
-    """The pair the options name, with progress. Raises InputError for no threads at all."""
+    """The pair the options name, with progress; the target spread over processes if they say so.
+
+    Raises InputError for no threads at all.
+    """
+    if getattr(arguments, "tensor_parallel", False) and not arguments.leader:
+        raise InputError(
+            "--tensor-parallel spreads the target over several processes, and this is one: start "
+            "them with torchrun --nproc-per-node N -m sequoia_core."
+        )
     set_threads(arguments.threads)
     spec = PairSpec(
         arguments.target,
         arguments.draft,
-        arguments.device,
+        arguments.device if arguments.team.count == 1 else str(arguments.team.device),
         arguments.dtype,
         arguments.like,
         arguments.draft_like,
         arguments.offload,
         _tokens(arguments),
     )
-    return load_pair(spec, by_fraction(say))
+    return load_pair(spec, by_fraction(say), arguments.leader)
 
 
 def set_threads(threads: int | None) -> None:

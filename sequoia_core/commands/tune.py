@@ -3,16 +3,21 @@
 import hashlib
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from sequoia_core.assets import asset
-from sequoia_core.commands._models import Say, add_model_arguments, load_named_pair, set_threads
+from sequoia_core.commands._models import (
+    Say,
+    add_model_arguments,
+    add_parallel_argument,
+    load_named_pair,
+    set_threads,
+)
 from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.commands.bench import PROMPT_FILE, PROMPTS
 from sequoia_core.decode.engine import GenerationSettings
@@ -20,7 +25,7 @@ from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair, PairSpec
 from sequoia_core.errors import InputError
-from sequoia_core.measure.profiler import CONTEXT, device_name
+from sequoia_core.measure.profiler import CONTEXT
 from sequoia_core.measure.tune.amounts import DEFAULT, QUICK, Amounts
 from sequoia_core.measure.tune.machine import machine_words
 from sequoia_core.measure.tune.stages import tune
@@ -44,6 +49,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
         "same command goes on from there.",
     )
     add_model_arguments(parser)
+    add_parallel_argument(parser)
     parser.add_argument("--out", required=True, help="folder for everything that comes of it")
     parser.add_argument(
         "--prompts",
@@ -82,12 +88,12 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
 def _task(arguments: Namespace, progress: Say) -> Task:
     """What the options ask for, checked; nothing is loaded yet."""
     set_threads(arguments.threads)
-    device = resolve_device(arguments.device)
+    leader = arguments.leader
+    device = leader.device if leader else resolve_device(arguments.device)
+    machine = machine_words(device, leader.parts if leader else 1)
     _check_pair(arguments)
     amounts, generation = _amounts(arguments), _generation(arguments)
     calibration, judged = _prompts(arguments.prompts)
-    machine = machine_words(device)
-
     sizes = {
         "context": CONTEXT,
         "max_tokens": amounts.max_tokens,
@@ -107,7 +113,7 @@ def _task(arguments: Namespace, progress: Say) -> Task:
         benchmark=judged,
         generation=generation,
         amounts=amounts,
-        settings=_settings(arguments, device, generation, amounts, calibration, judged),
+        settings=_settings(arguments, machine, generation, amounts, calibration, judged),
         machine=machine,
     )
 
@@ -158,7 +164,7 @@ def _dtypes(asked: str, device: torch.device) -> list[str]:
 
 def _settings(
     arguments: Namespace,
-    device: torch.device,
+    machine: Mapping[str, str],
     generation: GenerationSettings,
     amounts: Amounts,
     calibration: Sequence[str],
@@ -179,9 +185,7 @@ def _settings(
         "repeats": amounts.rounds,
         "prompts": f"{len(calibration)} and {len(judged)} texts, "
         f"{hashlib.sha256(texts).hexdigest()[:8]}",
-        "device": device_name(device),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        **{name: machine[name] for name in ("device", "torch", "transformers")},
     }
 
 

@@ -17,6 +17,7 @@ from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.offload import Offload
 from sequoia_core.decode.self_test import SelfTest, self_test
 from sequoia_core.decode.shapes import Shape, draft_shape, find_shape
+from sequoia_core.decode.sharding import Leader
 from sequoia_core.decode.stand_in import stand_in
 from sequoia_core.errors import InputError, ModelError
 from sequoia_core.tree.token_tree import TokenTree
@@ -190,22 +191,35 @@ class ModelPair:
             )
 
 
-def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) -> ModelPair:
+def load_pair(
+    spec: PairSpec,
+    progress: Progress = lambda fraction, text: None,
+    leader: Leader | None = None,
+) -> ModelPair:
     """Load both models and test that they can be drafted for with trees.
 
-    progress: called with a fraction 0..1 and what is being done. Raises ModelError where a model
-    is not found, does not load, or does not fit the other one.
+    progress: called with a fraction 0..1 and what is being done. leader: spreads the target over
+    its processes; the draft is this one's own. Raises ModelError where a model is not found, does
+    not load, or does not fit the other one.
     """
-    device = resolve_device(spec.device)
+    if leader and (spec.target_cost or spec.offload):
+        raise InputError(
+            "Stand-ins and offloaded targets are in one process; leave out --tensor-parallel."
+        )
+    device = leader.device if leader else resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
-    wanted = _wanted(spec)
+    wanted = _wanted(spec, leader.parts if leader else 1)
     names = [(each.source, each.name) for each in wanted]
     check_memory(*wanted, device, dtype, spec.tokens)
     progress(0.0, f"Reading the tokenizer of {names[0][1]}")
     tokenizers = [load_tokenizer(*name) for name in names]
     _check_tokenizers(*tokenizers, names)
     progress(0.05, f"Loading the target {wanted[0].display_name}")
-    target, target_vocab = _tree_model(wanted[0], device, dtype)
+    if leader:
+        target = leader.load(*names[0], dtype)
+        target_vocab = target.vocab
+    else:
+        target, target_vocab = _tree_model(wanted[0], device, dtype)
     progress(0.7, f"Loading the draft {wanted[1].display_name}")
     draft, draft_vocab = _tree_model(wanted[1], device, dtype)
     vocab = _common_vocab((target_vocab, draft_vocab), tokenizers, names)
@@ -226,14 +240,10 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
     )
 
 
-def _wanted(spec: PairSpec) -> list[Wanted]:
-    """Target and draft; the target alone is ever offloaded."""
-    return [
-        Wanted(source, name, shape, offload)
-        for (source, name), shape, offload in zip(
-            _names(spec), spec.shapes, (spec.offload, False), strict=True
-        )
-    ]
+def _wanted(spec: PairSpec, parts: int) -> list[Wanted]:
+    """Target and draft; the target alone is ever offloaded, or in parts."""
+    target, draft = zip(_names(spec), spec.shapes, strict=True)
+    return [Wanted(*target[0], target[1], spec.offload, parts), Wanted(*draft[0], draft[1])]
 
 
 def _tree_model(wanted: Wanted, device: torch.device, dtype: torch.dtype) -> tuple[TreeModel, int]:

@@ -166,7 +166,7 @@ def _parting(
         other = theirs[position] if len(theirs) > shorter else -1
         return Parting(prompt, position, ended, other, None, False)
     ids = torch.tensor([prompt_ids + ours[:position]], device=pair.device)
-    logits = pair.target.model(input_ids=ids, use_cache=False).logits[0, -1].float()
+    logits = pair.target.plain_logits(ids)[0, -1].float()
     gap = float((logits[ours[position]] - logits[theirs[position]]).abs() / logits.std())
     limit = TOLERANCE.get(pair.target.dtype, max(TOLERANCE.values()))
     return Parting(prompt, position, ours[position], theirs[position], gap, gap <= limit)

@@ -11,10 +11,10 @@ from sequoia_core.measure.profiler import device_name
 GIB = 2**30
 
 
-def machine_words(device: torch.device) -> dict[str, str]:
-    """Device, memory, system and versions, each by its name."""
+def machine_words(device: torch.device, count: int = 1) -> dict[str, str]:
+    """Device, memory, system and versions, each by its name; count: devices of a spread target."""
     words = {
-        "device": device_name(device),
+        "device": device_name(device, count),
         "memory": _memory(device),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "cores": str(os.cpu_count() or "unknown"),
