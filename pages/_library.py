@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages._file_kinds import ACCEPTANCE, HARDWARE, SHAPES, SHELVES, TREES, stem, told
+from pages._file_kinds import ACCEPTANCE, HARDWARE, SHAPES, SHELVES, TREES, told
 from sequoia_core.errors import FileFormatError, InputError
 from sequoia_core.plan.acceptance import (
     AcceptanceVector,
@@ -68,23 +68,27 @@ def shape(name: str) -> ModelShape:
     return own or load_shape(name)
 
 
-def add_file(file_name: str, data: bytes) -> tuple[str, str]:
-    """Take in a vector, a profile, a plan, growmap, path list or a model's config.json.
+def add_file(file_name: str, data: bytes) -> list[tuple[str, str]]:
+    """Take in a vector, a profile, a plan, growmap, path list, a model's config.json, or all that
+    a report holds.
 
-    Returns (shelf, name).
-    Nothing of an earlier file is lost: an equal name gets a number. Raises FileFormatError, with
-    the field, for anything else.
+    Returns (shelf, name) of each part. Nothing of an earlier file is lost: an equal name gets a
+    number. Raises FileFormatError, with the field, for anything else.
     """
     if len(data) > MAX_BYTES:
         raise FileFormatError(
             f"{file_name} has {len(data) / 1e6:.1f} MB, and at most {MAX_BYTES / 1e6:.0f} are read."
         )
-    if sum(map(len, _library().values())) >= MAX_FILES:
+    parts = told(file_name, data)
+    if sum(map(len, _library().values())) + len(parts) > MAX_FILES:
         raise InputError(f"This session holds {MAX_FILES} files, the most it keeps: reload it.")
-    shelf, value = told(file_name, data)
-    name = _free_name(shelf, stem(file_name, data))
+    return [(shelf, _keep(shelf, stem, value)) for shelf, stem, value in parts]
+
+
+def _keep(shelf: str, stem: str, value: Any) -> str:
+    name = _free_name(shelf, stem)
     _own(shelf)[name] = value if shelf == TREES else replace(value, name=name)
-    return shelf, name
+    return name
 
 
 def add_profile(profile: HardwareProfile, name: str) -> str:

@@ -24,6 +24,7 @@ COMMANDS = {
     "profile": "measure this machine's seconds by token count",
     "model-hardware": "model a GPU that you do not have, for a pair",
     "bench": "measure every method side by side",
+    "tune": "profile, calibrate, plan and benchmark in one go, with a report",
     "verify": "check that every method is lossless for a pair",
     "stand-in": "give the bundled pair the cost of a larger one, its text unchanged",
 }
@@ -58,9 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not isinstance(error, EndedElsewhereError):
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if not place:
-            print("error: interrupted.", file=sys.stderr, flush=True)
+            # A command that can be taken up again says so.
+            print(f"error: {str(stop) or 'interrupted'}.", file=sys.stderr, flush=True)
         return EXIT_INTERRUPTED
     if result is None:
         return EXIT_OK

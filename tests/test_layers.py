@@ -37,6 +37,7 @@ SHARED = {"sequoia_core.errors", "sequoia_core.files", "sequoia_core.assets"}
 ALLOWED = {
     "tree": {"numpy", "networkx", "sequoia_core.tree"} | SHARED,
     "plan": {"numpy", "sequoia_core.tree", "sequoia_core.plan"} | SHARED,
+    "report": {"numpy", "sequoia_core.tree", "sequoia_core.plan", "sequoia_core.report"} | SHARED,
     "decode": {"numpy", "huggingface_hub", "sequoia_core.tree", "sequoia_core.decode"}
     | MODEL_LIBRARIES
     | SHARED,

@@ -18,7 +18,6 @@ from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.timing import now
 from sequoia_core.errors import InputError
 from sequoia_core.measure.machine import measure_machine, total_bytes
-from sequoia_core.measure.sweep import DRAFT_PASSES as DRAFT_PASSES
 from sequoia_core.measure.sweep import Progress, Sweep, judge_noise, undisturbed
 from sequoia_core.plan.hardware import ContextCurves, HardwareProfile
 from sequoia_core.plan.measurement import Measurement
