@@ -15,7 +15,7 @@ Say = Callable[[str], None]
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
-    """--target, --draft, --like, --draft-like, --device, --dtype and --threads."""
+    """--target, --draft, --like, --draft-like, --device, --dtype, --threads and --no-graphs."""
     parser.add_argument("--target", help="folder or Hugging Face name; default: the bundled pair")
     parser.add_argument("--draft", help="folder or Hugging Face name of the draft model")
     parser.add_argument(
@@ -27,6 +27,9 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     parser.add_argument("--threads", type=int, help="on a CPU; default: torch's, one a core")
+    parser.add_argument(
+        "--no-graphs", action="store_true", help="on CUDA: capture no passes in CUDA graphs"
+    )
 
 
 def add_sampling_arguments(parser: ArgumentParser) -> None:
@@ -67,6 +70,7 @@ def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
         arguments.dtype,
         arguments.like,
         arguments.draft_like,
+        graphs=not arguments.no_graphs,
     )
     return load_pair(spec, by_fraction(say))
 

@@ -172,7 +172,7 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
     for depth, level in enumerate(plan.levels):
         with watch.part("draft"):
             if depth == 0:
-                logits = draft.append(missing)[None, :vocab]
+                logits = draft.append(missing, recurring=True)[None, :vocab]
             else:
                 positions = torch.full_like(level.nodes, start + depth)
                 tokens = token_ids.index_select(0, level.nodes)

@@ -111,7 +111,7 @@ def grow_tree(drafting: Drafting, shape: GrownTree, missing: list[int], depth: i
     while len(growth.opened):
         with watch.part("draft"):
             if not rows:
-                logits = draft.append(missing)[None, :vocab]
+                logits = draft.append(missing, recurring=True)[None, :vocab]
             else:
                 tokens, depths, visible = growth.queries(draft.device)
                 logits = draft.forward(tokens, depths + start, visible)[:, :vocab]

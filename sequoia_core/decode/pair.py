@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sequoia_core.assets import asset
+from sequoia_core.decode.capture import default_capture
 from sequoia_core.decode.chat import Turn, chat_ids
 from sequoia_core.decode.loading import load_model, load_tokenizer, resolve_device, resolve_dtype
 from sequoia_core.decode.memory import check_fits
@@ -35,7 +36,7 @@ class PairSpec:
     device: auto, cpu, cuda or cuda:N. dtype: auto, float32, bfloat16 or float16.
     target_cost: a shape's name or a config.json; the bundled target then is a stand-in of that
     cost. draft_cost: the same for the draft; None is the draft that goes with the target's shape,
-    bundled leaves it as it is.
+    bundled leaves it as it is. graphs: on CUDA, capture passes that recur in CUDA graphs.
     """
 
     target: str | None = None
@@ -44,6 +45,7 @@ class PairSpec:
     dtype: str = "auto"
     target_cost: str | None = None
     draft_cost: str | None = None
+    graphs: bool = True
 
     def __post_init__(self) -> None:
         if bool(self.target) != bool(self.draft):
@@ -131,6 +133,15 @@ class ModelPair:
         """Bytes of both models' weights and caches."""
         return self.target.memory_bytes + self.draft.memory_bytes
 
+    def use_graphs(self, on: bool = True) -> None:
+        """Capture both models' recurring passes in CUDA graphs, or launch each anew.
+
+        What was captured is dropped. Nothing changes on a CPU, where all passes are dynamic.
+        """
+        capture = default_capture(self.device) if on else None
+        for model in (self.target, self.draft):
+            model.use_static_passes(capture)
+
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt. Raises InputError when there is nothing in it."""
         if not isinstance(prompt, str):
@@ -200,8 +211,7 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
     draft.pack()
     progress(0.85, "Checking tree attention against plain decoding")
     support = self_test(target, vocab).both(self_test(draft, vocab))
-    progress(1.0, "Ready")
-    return ModelPair(
+    pair = ModelPair(
         target,
         draft,
         tokenizers[0],
@@ -211,6 +221,9 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
         support,
         (names[0][1], names[1][1]),
     )
+    pair.use_graphs(spec.graphs)
+    progress(1.0, "Ready")
+    return pair
 
 
 def display_name(name: str, shape: Shape | None) -> str:

@@ -20,8 +20,8 @@ from sequoia_core.decode.methods import (
     static_method,
 )
 from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.rounding import tolerance
 from sequoia_core.decode.sampling import distribution
-from sequoia_core.decode.self_test import TOLERANCE
 from sequoia_core.measure.lookup import remembered
 from sequoia_core.tree.families import chain, chains
 from sequoia_core.tree.token_tree import TokenTree
@@ -160,8 +160,8 @@ def _parting(
     ids = torch.tensor([prompt_ids + ours[:position]], device=pair.device)
     logits = pair.target.model(input_ids=ids, use_cache=False).logits[0, -1].float()
     gap = float((logits[ours[position]] - logits[theirs[position]]).abs() / logits.std())
-    limit = TOLERANCE.get(pair.target.dtype, max(TOLERANCE.values()))
-    return Parting(prompt, position, ours[position], theirs[position], gap, gap <= limit)
+    near_tie = gap <= tolerance(pair.target.dtype)
+    return Parting(prompt, position, ours[position], theirs[position], gap, near_tie)
 
 
 def sampled_rows(
