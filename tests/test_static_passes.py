@@ -211,3 +211,8 @@ def test_tables_in_float64_go_through_static_passes_too(small_buckets):
 def test_a_cpu_captures_nothing_by_itself():
     assert default_capture(torch.device("cpu")) is None
     assert tiny_pair().target.static is None
+
+
+def test_a_model_that_is_not_capturable_stays_dynamic(monkeypatch):
+    monkeypatch.setattr(TreeModel, "capturable", False)
+    assert use(tiny_pair(), eager).target.static is None

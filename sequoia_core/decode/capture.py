@@ -1,5 +1,6 @@
 """Ways to keep a pass of fixed shape for repetition: as a CUDA graph, or as the call that it is."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -60,7 +61,10 @@ def default_capture(device: torch.device) -> Capture | None:
 @contextmanager
 def _synchronising_forbidden() -> Iterator[None]:
     before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():
+        # That the mode is a prototype.
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode("error")
     try:
         yield
     finally:

@@ -38,7 +38,10 @@ class TreeModel:
     Tokens are first forwarded into pending cache slots, then committed or forgotten.
     parameters: number of weights, shared ones once. context_length: most tokens it was made for.
     static: passes of fixed shape that are captured and repeated, None where all are dynamic.
+    capturable: a pass is nothing but this device's own kernels.
     """
+
+    capturable = True
 
     def __init__(self, model, name: str):
         self.model = model.eval()
@@ -60,8 +63,12 @@ class TreeModel:
         pack_linears(self.model)
 
     def use_static_passes(self, capture: Capture | None) -> None:
-        """Capture passes that recur by this means; None makes all of them dynamic."""
-        self.static = capture and StaticPasses(self._call, self.kinds, self.dtype, capture)
+        """Capture passes that recur by this means; None makes all of them dynamic.
+
+        So does a model that is not capturable.
+        """
+        made = capture if self.capturable else None
+        self.static = made and StaticPasses(self._call, self.kinds, self.dtype, made)
         if self.cache.capacity:
             self._attach()
 
@@ -86,6 +93,8 @@ class TreeModel:
         """Empty the cache and make sure it holds `capacity` tokens; reallocates only to grow."""
         if capacity > self.cache.capacity:
             rounded = -(-capacity // BUCKET) * BUCKET
+            if self.static is not None:
+                self.static.detach()
             self.cache = TreeCache(rounded)
             self._allocate(rounded)
             self._touch()
@@ -166,13 +175,21 @@ class TreeModel:
         """
         if not token_ids:
             raise InputError("There is no token to continue from; give at least one.")
-        forward = self.forward if recurring else self._dynamic
-        for start in range(0, len(token_ids), PREFILL_CHUNK):
-            chunk = to_device(token_ids[start : start + PREFILL_CHUNK], self.device)
-            positions = torch.arange(self.length, self.length + len(chunk), device=self.device)
-            logits = forward(chunk, positions, self._seen(len(chunk)), rows=1)
-            self.commit(range(len(chunk)))
+        static = self.static
+        self.static = static if recurring else None
+        try:
+            for start in range(0, len(token_ids), PREFILL_CHUNK):
+                logits = self._append_chunk(token_ids[start : start + PREFILL_CHUNK])
+        finally:
+            self.static = static
         return logits[-1]
+
+    def _append_chunk(self, token_ids: Sequence[int]) -> Tensor:
+        chunk = to_device(token_ids, self.device)
+        positions = torch.arange(self.length, self.length + len(chunk), device=self.device)
+        logits = self.forward(chunk, positions, self._seen(len(chunk)), rows=1)
+        self.commit(range(len(chunk)))
+        return logits
 
     @_inference
     def commit(self, slots: Sequence[int]) -> None:

@@ -5,8 +5,8 @@ pass reads a whole bucket of slots, the unused rest of it hidden by the mask, an
 every text length that falls into the bucket. It writes its keys and values at slots that it is
 told in a tensor. What changes from pass to pass is written into tensors that stay in place.
 
-A shape is captured when it is met for the second time: one that comes once is not worth it. The
-first captured pass must have the logits of the dynamic one, or the model is left dynamic.
+A shape is captured when it is met for the second time: one that comes once is not worth it. What
+was captured must then give the logits that the dynamic pass has just given, or no more is captured.
 """
 
 from collections.abc import Callable
@@ -95,7 +95,7 @@ class StaticPass:
 
 
 class StaticPasses:
-    """A model's static passes. They belong to one cache: `attach` a new one, and all are dropped.
+    """A model's static passes. They belong to one cache, from `attach` to `detach`.
 
     refused: why no further shapes are captured, in words; empty while they are.
     """
@@ -103,9 +103,7 @@ class StaticPasses:
     def __init__(self, call: Call, kinds: AttentionKinds, dtype: torch.dtype, capture: Capture):
         self.refused = ""
         self._call, self._kinds, self._dtype, self._capture = call, kinds, dtype, capture
-        self._passes: dict[Shape, StaticPass] = {}
-        self._buffers: dict[tuple[int, int], Buffers] = {}
-        self._met: set[Shape] = set()
+        self.detach()
 
     def __len__(self) -> int:
         """Shapes captured for the present cache."""
@@ -117,7 +115,14 @@ class StaticPasses:
         key_positions: int64 [capacity], of the tokens in the slots; None where no layer asks.
         """
         self._cache, self._key_positions = cache, key_positions
-        self._passes, self._buffers, self._met = {}, {}, set()
+
+    def detach(self) -> None:
+        """Drop what was captured, and with it the cache: its memory may be wanted for the next."""
+        self._cache: TreeCache | None = None
+        self._key_positions: Tensor | None = None
+        self._passes: dict[Shape, StaticPass] = {}
+        self._buffers: dict[tuple[int, int], Buffers] = {}
+        self._met: set[Shape] = set()
 
     def forward(
         self, dynamic: Call, token_ids: Tensor, positions: Tensor, visible: Tensor, rows: int

@@ -120,7 +120,7 @@ def greedy_rows(
                 texts[method.shape] = [token for step in run for token in step.committed]
             ours = texts[method.shape]
             if ours != theirs:
-                partings[name].append(_parting(pair, index, prompt_ids, ours, theirs))
+                partings[name].append(parting(pair, index, prompt_ids, ours, theirs))
     return [
         GreedyRow(name, len(prompts), len(prompts) - len(found), found)
         for name, found in partings.items()
@@ -148,9 +148,10 @@ def _reference(pair: ModelPair, prompt_ids: list[int], new_tokens: int) -> list[
 
 
 @torch.inference_mode()
-def _parting(
+def parting(
     pair: ModelPair, prompt: int, prompt_ids: list[int], ours: list[int], theirs: list[int]
 ) -> Parting:
+    """Where two greedy texts that differ part. prompt: its number, prompt_ids: its tokens."""
     shorter = min(len(ours), len(theirs))
     position = next((i for i in range(shorter) if ours[i] != theirs[i]), shorter)
     if position == shorter:
