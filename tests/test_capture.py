@@ -1,13 +1,17 @@
-"""How a pass becomes a CUDA graph, on a device that only writes down what it is asked."""
+"""What is asked of CUDA, on a device that only writes it down."""
 
+from argparse import ArgumentParser
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from fakes import tiny_pair
 
-from sequoia_core.decode import capture
-from sequoia_core.decode.capture import GraphCapture, default_capture
+from sequoia_core.commands import _models
+from sequoia_core.decode import capture, pair, transfer
+from sequoia_core.decode.capture import GraphCapture, default_capture, eager
 
 
 class Cuda:
@@ -92,3 +96,52 @@ def test_a_pass_that_synchronises_is_never_begun_to_capture(cuda):
         GraphCapture(torch.device("cuda", 0))(run)
     assert cuda.log == []
     assert cuda.mode == 0
+
+
+def test_both_models_of_a_pair_share_one_capture_and_give_it_up_together(monkeypatch):
+    made = []
+    monkeypatch.setattr(pair, "default_capture", lambda device: made.append(device) or eager)
+    models = tiny_pair()
+    models.use_graphs()
+    assert len(made) == 1
+    assert models.target.static is not None
+    assert models.draft.static is not None
+    models.use_graphs(False)
+    assert (models.target.static, models.draft.static) == (None, None)
+
+
+@pytest.mark.parametrize(("options", "graphs"), [([], True), (["--no-graphs"], False)])
+def test_graphs_are_left_out_by_an_option(monkeypatch, options, graphs):
+    monkeypatch.setattr(_models, "load_pair", lambda spec, _progress: spec)
+    parser = ArgumentParser()
+    _models.add_model_arguments(parser)
+    assert _models.load_named_pair(parser.parse_args(options), print).graphs is graphs
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([3, 1], torch.tensor([3, 1])),
+        (range(2), torch.tensor([0, 1])),
+        (np.array([[1, 2]], np.int32), torch.tensor([[1, 2]])),
+        (np.zeros((0, 2), bool), torch.zeros(0, 2, dtype=torch.bool)),
+        (np.array([True, False]), torch.tensor([True, False])),
+    ],
+)
+def test_index_tensors_come_to_the_device_as_they_are(values, expected):
+    made = transfer.to_device(values, torch.device("cpu"))
+    assert made.dtype == expected.dtype
+    assert torch.equal(made, expected)
+
+
+def test_a_gpu_is_not_waited_for_when_index_tensors_are_sent(monkeypatch):
+    class Pinned:
+        def to(self, device, non_blocking):
+            return device.type, non_blocking
+
+    def tensor(values, dtype, pin_memory):
+        assert (values, dtype, pin_memory) == ([1], torch.long, True)
+        return Pinned()
+
+    monkeypatch.setattr(transfer.torch, "tensor", tensor)
+    assert transfer.to_device([1], torch.device("cuda", 0)) == ("cuda", True)

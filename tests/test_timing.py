@@ -89,3 +89,28 @@ def test_a_run_timed_by_events_accounts_for_its_steps_without_gaps(monkeypatch):
     assert marks == [7] + [8] * (len(steps) - 1)
     assert run.decode_seconds == pytest.approx(sum(marks) / 1e3)
     assert device.waits == len(steps)
+
+
+def test_marks_are_put_into_the_queue_of_the_runs_own_gpu(monkeypatch):
+    recorded = []
+
+    class CudaEvent:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self, stream):
+            recorded.append(stream)
+
+        def synchronize(self):
+            recorded.append("waited")
+
+        def elapsed_time(self, _later):
+            return 2.0
+
+    monkeypatch.setattr(timing.torch.cuda, "Event", CudaEvent)
+    monkeypatch.setattr(timing.torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    watch = stopwatch(torch.device("cuda", 1))
+    with watch.part("commit"):
+        pass
+    assert watch.take().commit == 2e-3
+    assert recorded == ["stream of cuda:1"] * 2 + ["waited"]

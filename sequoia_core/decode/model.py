@@ -1,7 +1,8 @@
 """A causal language model with an engine-owned cache and tree-shaped forward passes."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 
 import torch
@@ -71,6 +72,15 @@ class TreeModel:
         self.static = made and StaticPasses(self._call, self.kinds, self.dtype, made)
         if self.cache.capacity:
             self._attach()
+
+    @contextmanager
+    def dynamically(self) -> Iterator[None]:
+        """Capture nothing in here: for passes whose shapes are gone before a capture pays."""
+        static, self.static = self.static, None
+        try:
+            yield
+        finally:
+            self.static = static
 
     @property
     def vocab(self) -> int:
@@ -175,13 +185,9 @@ class TreeModel:
         """
         if not token_ids:
             raise InputError("There is no token to continue from; give at least one.")
-        static = self.static
-        self.static = static if recurring else None
-        try:
+        with nullcontext() if recurring else self.dynamically():
             for start in range(0, len(token_ids), PREFILL_CHUNK):
                 logits = self._append_chunk(token_ids[start : start + PREFILL_CHUNK])
-        finally:
-            self.static = static
         return logits[-1]
 
     def _append_chunk(self, token_ids: Sequence[int]) -> Tensor:

@@ -20,7 +20,7 @@ def now(device: torch.device) -> float:
 def stopwatch(device: torch.device) -> "Stopwatch | EventWatch":
     """The watch for a run on this device."""
     if device.type == "cuda":
-        return EventWatch(lambda: torch.cuda.Event(enable_timing=True))
+        return EventWatch(lambda: DeviceEvent(device))
     return Stopwatch()
 
 
@@ -57,18 +57,40 @@ class Part:
         self._watch.spent[self._name] += time.perf_counter() - self._started
 
 
+class DeviceEvent:
+    """A mark in the queue of a GPU that need not be torch's current one."""
+
+    __slots__ = ("_device", "event")
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self.event = torch.cuda.Event(enable_timing=True)
+
+    def record(self) -> None:
+        """Put the mark after all work queued until now."""
+        self.event.record(torch.cuda.current_stream(self._device))
+
+    def synchronize(self) -> None:
+        """Wait until the device has come to the mark."""
+        self.event.synchronize()
+
+    def elapsed_time(self, later: "DeviceEvent") -> float:
+        """Milliseconds on the device from this mark to a later one."""
+        return self.event.elapsed_time(later.event)
+
+
 class EventWatch:
     """The same by events on the device's own clock, so that the host runs ahead of the device.
 
     A part lasts until the next one begins: where the device waits for the host between two parts,
     the part before is the one that did not give it enough to do. The step's last part ends when
     `take` is called, which waits for the device once.
-    event: makes an event, as torch.cuda.Event with timing; they are used again in every step.
+    event: makes an event; they are used again in every step.
     """
 
-    def __init__(self, event: Callable[[], torch.cuda.Event]):
+    def __init__(self, event: Callable[[], DeviceEvent]):
         self._event = event
-        self._events: list[torch.cuda.Event] = []
+        self._events: list[DeviceEvent] = []
         self._begun: list[str] = []
         self._parts = {name: EventPart(self, name) for name in PARTS}
 
