@@ -1,6 +1,5 @@
 """The GPU machine's check: its order, that it ends at the first failure, and what it needs."""
 
-import json
 import subprocess
 import sys
 
@@ -12,7 +11,8 @@ from sequoia_core.decode.capture import eager
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.measure.graph_check import check_graphs
 
-ALL = ["verify", "graphs", "profile", "bench", "bench", "bench"]
+CORRECTNESS = ["verify", "graphs"]
+MEASURED = ["profile", "bench", "bench", "bench"]
 
 
 @pytest.fixture
@@ -27,7 +27,8 @@ def asked(monkeypatch, tmp_path):
             return codes.get(argv[0], 0)
 
         monkeypatch.setattr(gpu_check, "command", command)
-        monkeypatch.setattr(gpu_check, "graphs", lambda arguments: command(["graphs"]))
+        monkeypatch.setattr(gpu_check, "graphs", lambda *_: command(["graphs"]))
+        monkeypatch.setattr(gpu_check.gpu_offload, "check", lambda *_: command(["offload"]))
         out = tmp_path / "out"
         monkeypatch.setattr("sys.argv", ["gpu_check.py", "--out", str(out), *options])
         return gpu_check.main(), seen
@@ -38,7 +39,8 @@ def asked(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("codes", "ran"),
     [
-        ({}, ALL),
+        ({}, [*CORRECTNESS, *MEASURED, "offload"]),
+        ({"offload": 1}, [*CORRECTNESS, *MEASURED, "offload"]),
         ({"verify": 1}, ["verify"]),
         ({"graphs": 1}, ["verify", "graphs"]),
         ({"profile": 2}, ["verify", "graphs", "profile"]),
@@ -51,8 +53,8 @@ def test_the_check_stops_at_the_first_that_fails(asked, codes, ran):
 
 
 def test_a_stand_in_is_measured_after_the_pair_itself_into_files_of_its_own(asked):
-    _, seen = asked({}, "--like", "llama-2-7b")
-    assert [argv[0] for argv in seen] == [*ALL, *ALL[2:]]
+    _, seen = asked({}, "--like", "llama-2-7b", "--offload-like", "none")
+    assert [argv[0] for argv in seen] == [*CORRECTNESS, *MEASURED, *MEASURED]
     files = [argv[argv.index("--out") + 1].rpartition("/")[2] for argv in seen[2:]]
     assert len(set(files)) == len(files)
     assert files[4:] == [name.replace(".", "-llama-2-7b.") for name in files[:1]] + [
@@ -65,7 +67,7 @@ def test_commands_are_ones_that_the_command_line_takes(asked):
     from sequoia_core.cli import _module, _parser
 
     for argv in asked({}, "--like", "demo-300m")[1]:
-        if argv[0] != "graphs":
+        if argv[0] not in ("graphs", "offload"):
             _parser(argv[0], _module(argv[0])).parse_args(argv)
 
 
@@ -106,26 +108,20 @@ def test_a_model_without_graphs_says_so(monkeypatch):
     assert "no graphs" in gpu_check.graph_lines(check)[-1]
 
 
-def test_figures_are_the_tables_of_all_files(tmp_path, repository):
-    hardware = repository / "assets" / "hardware" / "cpu-2-cores.json"
-    (tmp_path / "hardware.json").write_text(hardware.read_text(encoding="utf-8"))
-    row = {
-        "method": "sequoia",
-        "tokens_per_second": 100.0,
-        "speedup": 1.5,
-        "speedup_low": 1.4,
-        "speedup_high": 1.6,
-        "decode_speedup": 1.5,
-        "predicted_speedup": 1.6,
-        "tokens_per_step": 2.5,
-        "predicted_tokens_per_step": 2.6,
-    }
-    words = {name: name for name in ("target", "draft", "dtype", "machine")}
-    content = {"rows": [row], "temperature": 0, "repeats": 9, "versions": {}} | words
-    (tmp_path / "bench-t0.json").write_text(json.dumps(content))
-    text = gpu_check.figures(tmp_path)
-    assert text.index("## hardware") < text.index("## bench-t0")
-    assert "| sequoia | 100.0 |" in text
+def test_figures_are_kept_of_every_command_up_to_the_one_that_fails(monkeypatch, tmp_path):
+    def command(argv):
+        print(f"| table of {argv[0]} |")
+        return int(argv[0] == "profile")
+
+    monkeypatch.setattr(gpu_check, "command", command)
+    monkeypatch.setattr(gpu_check, "graphs", lambda *_: 0)
+    monkeypatch.setattr("sys.argv", ["gpu_check.py", "--out", str(tmp_path)])
+    assert gpu_check.main() == 1
+    text = (tmp_path / "figures.md").read_text(encoding="utf-8")
+    assert text == (
+        "# Figures\n\n## Every method lossless in float32\n\n| table of verify |\n"
+        "\n## Hardware profile\n\n| table of profile |\n"
+    )
 
 
 def test_it_needs_nothing_of_the_dashboard(repository):

@@ -14,6 +14,7 @@ from sequoia_core.decode.capture import default_capture, eager
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.methods import NAMES, static_method
 from sequoia_core.decode.model import TreeModel
+from sequoia_core.decode.offload import Offload
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.measure.proof import GREEDY_TREE, method_with
 from sequoia_core.tree.token_tree import TokenTree
@@ -213,6 +214,9 @@ def test_a_cpu_captures_nothing_by_itself():
     assert tiny_pair().target.static is None
 
 
-def test_a_model_that_is_not_capturable_stays_dynamic(monkeypatch):
-    monkeypatch.setattr(TreeModel, "capturable", False)
-    assert use(tiny_pair(), eager).target.static is None
+def test_a_model_whose_weights_are_streamed_stays_dynamic():
+    """Its copies run in a stream beside the pass's."""
+    model = deepcopy(tiny("llama"))
+    streamed = TreeModel(model, "streamed", Offload(model, torch.device("cpu")))
+    streamed.use_static_passes(eager)
+    assert streamed.static is None

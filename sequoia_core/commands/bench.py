@@ -19,7 +19,10 @@ from sequoia_core.commands._models import (
     add_sampling_arguments,
     by_fraction,
     load_named_pair,
+    memory_line,
+    preset_hardware,
     sampling_settings,
+    with_peak,
 )
 from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.decode.engine import GenerationSettings
@@ -38,7 +41,6 @@ from sequoia_core.measure.methods import (
 from sequoia_core.measure.profiler import device_name
 from sequoia_core.plan.hardware import load_hardware
 from sequoia_core.plan.methods import NAMES
-from sequoia_core.plan.presets import bundled_hardware
 
 METHODS = (*NAMES, "hf-generate", "hf-assisted")
 # Openings that no bundled acceptance vector was calibrated on: ten to judge, three to tune with.
@@ -82,7 +84,8 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         predicted={name: _prediction(planned) for name, planned in plans.items()},
         progress=by_fraction(progress),
     )
-    result = tagged("benchmark", _content(arguments, pair, plans, rows))
+    content = with_peak(_content(arguments, pair, plans, rows), pair)
+    result = tagged("benchmark", content)
     if arguments.out:
         write_json(arguments.out, result)
     return result
@@ -105,7 +108,7 @@ def _dtype_and_hardware(arguments: Namespace) -> tuple[str, str]:
         here = native_dtypes()
         profiled = load_hardware(named).dtype if named else ""
         dtype = profiled if profiled in here else here[-1]
-    return dtype, named or bundled_hardware(dtype, arguments.like, arguments.draft_like)
+    return dtype, named or preset_hardware(arguments, dtype)
 
 
 def _prediction(planned: Planned) -> Prediction | None:
@@ -189,7 +192,7 @@ def describe(result: dict[str, Any]) -> str:
             f"{row['speedup']:.2f} ({row['speedup_low']:.2f} to {row['speedup_high']:.2f}) | "
             f"{decode} | {steps} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", memory_line(result)])
 
 
 def _beside(measured: float | None, predicted: float | None) -> str:

@@ -10,7 +10,9 @@ from sequoia_core.commands._models import (
     add_model_arguments,
     add_sampling_arguments,
     load_named_pair,
+    memory_line,
     sampling_settings,
+    with_peak,
 )
 from sequoia_core.commands._prompts import add_chat_argument, encoded
 from sequoia_core.decode.engine import Engine, Run
@@ -58,7 +60,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     if traced:
         _write_trace(arguments, engine, generation, steps)
         progress(f"wrote {arguments.trace}")
-    return _result(planned, generation)
+    return with_peak(_result(planned, generation), pair)
 
 
 def _check_trace(arguments: Namespace) -> None:
@@ -102,7 +104,7 @@ def _result(planned: Planned, generation: Run) -> dict[str, Any]:
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The text, then one line of figures, and one for each decision where there were any."""
+    """The text, lines of figures and of memory, and one for each decision where there were any."""
     lines = [
         f"step {decision['step'] + 1}: {decision['after']}, since {decision['reason']}"
         for decision in result["decisions"]
@@ -113,4 +115,4 @@ def describe(result: dict[str, Any]) -> str:
         f"{result['tokens_per_step']:.2f} tokens per step, "
         f"{result['tokens_per_second']:.1f} tokens/s"
     )
-    return "\n".join([figures, *lines])
+    return "\n".join([figures, memory_line(result), *lines])

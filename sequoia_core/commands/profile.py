@@ -8,12 +8,16 @@ from sequoia_core.commands._models import (
     add_model_arguments,
     by_fraction,
     load_named_pair,
+    memory_line,
+    with_peak,
 )
 from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.files import check_writable, write_json
 from sequoia_core.measure.profiler import CONTEXT, REPEATS, fastest, profile_pair
+
+OFFLOADED = "offload: the target's layers were streamed from main memory in every pass"
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -28,7 +32,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
 
 
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
-    """Measure; returns the content of a `sequoia-hardware` file, and writes it.
+    """Measure and write a `sequoia-hardware` file; returns its content and the memory used.
 
     The dtype `auto` is the one in which the target is fastest here.
     """
@@ -42,10 +46,10 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         progress=by_fraction(progress),
     )
     result = profile.to_dict()
-    if choice:
-        result["basis"] += f"; {choice}"
+    notes = [OFFLOADED] if pair.offloaded else []
+    result["basis"] = "; ".join([result["basis"], *notes, *filter(None, [choice])])
     write_json(arguments.out, result)
-    return result
+    return with_peak(result, pair)
 
 
 def _fastest_pair(arguments: Namespace, progress: Say) -> tuple[ModelPair, str]:
@@ -63,9 +67,13 @@ def _fastest_pair(arguments: Namespace, progress: Say) -> tuple[ModelPair, str]:
 
 def describe(result: dict[str, Any]) -> str:
     """Seconds by token count, for people."""
-    lines = [f"{result['device']}, {result['dtype']}, context {result['context_length']}"]
+    lines = [
+        f"{result['device']}, {result['dtype']}, context {result['context_length']}",
+        f"{result['target_model']} with {result['draft_model']}",
+    ]
     for curve in ("target_seconds", "draft_seconds"):
         points = "  ".join(f"{n}: {seconds * 1e3:.2f}" for n, seconds in result[curve])
         lines.append(f"{curve.removesuffix('_seconds')}, milliseconds by tokens: {points}")
     lines.append(f"beside the passes: {result['overhead_seconds'] * 1e3:.2f} ms a step")
+    lines.append(memory_line(result))
     return "\n".join(lines)

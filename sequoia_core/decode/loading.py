@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from sequoia_core.decode.memory import available_bytes, shortage
 from sequoia_core.errors import InputError, ModelError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -79,6 +80,11 @@ def load_tokenizer(source: str, name: str):
     return _load(AutoTokenizer.from_pretrained, source, name, "tokenizer")
 
 
+def load_config(source: str, name: str):
+    """The configuration of a model folder or Hugging Face name."""
+    return _load(AutoConfig.from_pretrained, source, name, "configuration of")
+
+
 def load_model(source: str, name: str, device: torch.device, dtype: torch.dtype):
     """The model on its device, in evaluation mode."""
     model = _load(
@@ -94,11 +100,7 @@ def load_model(source: str, name: str, device: torch.device, dtype: torch.dtype)
         return model.to(device).eval()
     except torch.OutOfMemoryError as error:
         size = sum(p.numel() * p.element_size() for p in model.parameters())
-        free, _ = torch.cuda.mem_get_info(device)
-        raise ModelError(
-            f"{name} needs {size:,} bytes and {device} has {free:,} free; choose a smaller model, "
-            "another dtype or the CPU."
-        ) from error
+        raise shortage(size, available_bytes(device), name, device) from error
 
 
 def check_rollback(model, name: str) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from sequoia_core.decode.cache import TreeCache
 from sequoia_core.decode.capture import Capture
 from sequoia_core.decode.masks import FULL, AttentionKinds, additive_mask
+from sequoia_core.decode.offload import Offload
 from sequoia_core.decode.packing import pack_linears
 from sequoia_core.decode.static_passes import BUCKET, StaticPasses
 from sequoia_core.decode.transfer import to_device
@@ -38,15 +39,14 @@ class TreeModel:
 
     Tokens are first forwarded into pending cache slots, then committed or forgotten.
     parameters: number of weights, shared ones once. context_length: most tokens it was made for.
+    offload: what streams the model's layers from main memory; None where all are on the device.
     static: passes of fixed shape that are captured and repeated, None where all are dynamic.
-    capturable: a pass is nothing but this device's own kernels.
     """
 
-    capturable = True
-
-    def __init__(self, model, name: str):
+    def __init__(self, model, name: str, offload: Offload | None = None):
         self.model = model.eval()
         self.name = name
+        self.offload = offload
         self.config = model.config.get_text_config()
         self.kinds = AttentionKinds.of(self.config)
         self.device = model.device
@@ -59,9 +59,27 @@ class TreeModel:
         self.cache = TreeCache(0)
         self._allocate(0)
 
+    @property
+    def streams_weights(self) -> bool:
+        """Every pass copies weights to the device, in a stream of its own."""
+        return self.offload is not None
+
+    @property
+    def capturable(self) -> bool:
+        """A pass is nothing but kernels of this device, in one stream."""
+        return not self.streams_weights
+
     def pack(self) -> None:
-        """Lay the weights out for this CPU's kernels, where that is possible."""
-        pack_linears(self.model)
+        """Lay the weights out for this CPU's kernels, where that is possible.
+
+        Streamed weights stay as they are: their layout has no plain bytes to copy.
+        """
+        if not self.streams_weights:
+            pack_linears(self.model)
+
+    def weights(self) -> Iterator[Tensor]:
+        """Every parameter's values, wherever they are; shared ones once."""
+        return self.offload.weights(self.model) if self.offload else self.model.parameters()
 
     def use_static_passes(self, capture: Capture | None) -> None:
         """Capture passes that recur by this means; None makes all of them dynamic.
@@ -89,9 +107,16 @@ class TreeModel:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of weights and cache on the device."""
+        """Bytes of weights, or of the buffers they are streamed into, and cache on the device."""
         weights = sum(p.numel() * p.element_size() for p in self.model.parameters())
+        if self.offload:
+            weights += self.offload.buffer_bytes - self.offload.weight_bytes
         return weights + self.cache.bytes
+
+    @property
+    def host_bytes(self) -> int:
+        """Bytes of weights that are streamed from main memory."""
+        return self.offload.host_bytes if self.offload else 0
 
     @property
     def length(self) -> int:

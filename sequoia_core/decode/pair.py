@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +11,11 @@ import torch
 from sequoia_core.assets import asset
 from sequoia_core.decode.capture import default_capture
 from sequoia_core.decode.chat import Turn, chat_ids
+from sequoia_core.decode.footprint import Wanted, check_memory, offloaded_name
 from sequoia_core.decode.loading import load_model, load_tokenizer, resolve_device, resolve_dtype
-from sequoia_core.decode.memory import check_fits
+from sequoia_core.decode.memory import HOST
 from sequoia_core.decode.model import TreeModel
+from sequoia_core.decode.offload import Offload
 from sequoia_core.decode.self_test import SelfTest, self_test
 from sequoia_core.decode.shapes import Shape, draft_shape, find_shape
 from sequoia_core.decode.stand_in import stand_in
@@ -20,8 +23,8 @@ from sequoia_core.errors import InputError, ModelError
 from sequoia_core.tree.token_tree import TokenTree
 
 BUNDLED_TARGET, BUNDLED_DRAFT = "stories-27m", "stories-1m"
-# The bundled pair's context: a stand-in's cache is counted with the memory it needs.
-STAND_IN_TOKENS = 512
+# The bundled pair's context: room for a prompt and a tree, where nobody says how much is needed.
+CACHED_TOKENS = 512
 
 Progress = Callable[[float, str], None]
 # Text, or its token ids.
@@ -36,7 +39,10 @@ class PairSpec:
     device: auto, cpu, cuda or cuda:N. dtype: auto, float32, bfloat16 or float16.
     target_cost: a shape's name or a config.json; the bundled target then is a stand-in of that
     cost. draft_cost: the same for the draft; None is the draft that goes with the target's shape,
-    bundled leaves it as it is. graphs: on CUDA, capture passes that recur in CUDA graphs.
+    bundled leaves it as it is.
+    offload: keep the target's layers in main memory and stream them to the device.
+    tokens: of text and tree that there must be memory for.
+    graphs: on CUDA, capture passes that recur in CUDA graphs.
     """
 
     target: str | None = None
@@ -45,6 +51,8 @@ class PairSpec:
     dtype: str = "auto"
     target_cost: str | None = None
     draft_cost: str | None = None
+    offload: bool = False
+    tokens: int = CACHED_TOKENS
     graphs: bool = True
 
     def __post_init__(self) -> None:
@@ -100,8 +108,8 @@ class ModelPair:
 
     @property
     def target_name(self) -> str:
-        """The target's name as the user gave it."""
-        return self.target.name
+        """The target's name as the user gave it, and whether it is offloaded."""
+        return offloaded_name(self.target.name) if self.offloaded else self.target.name
 
     @property
     def draft_name(self) -> str:
@@ -130,8 +138,13 @@ class ModelPair:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of both models' weights and caches."""
+        """Bytes of both models' weights and caches on the device."""
         return self.target.memory_bytes + self.draft.memory_bytes
+
+    @property
+    def offloaded(self) -> bool:
+        """The target's layers are in main memory."""
+        return self.target.streams_weights
 
     def use_graphs(self, on: bool = True) -> None:
         """Capture both models' recurring passes in CUDA graphs, or launch each anew.
@@ -197,15 +210,16 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
     """
     device = resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
-    names, shapes = _names(spec), spec.shapes
-    _check_memory(shapes, names, device, dtype)
+    wanted = _wanted(spec)
+    names = [(each.source, each.name) for each in wanted]
+    check_memory(*wanted, device, dtype, spec.tokens)
     progress(0.0, f"Reading the tokenizer of {names[0][1]}")
     tokenizers = [load_tokenizer(*name) for name in names]
     _check_tokenizers(*tokenizers, names)
-    progress(0.05, f"Loading the target {display_name(names[0][1], shapes[0])}")
-    target, target_vocab = _tree_model(*names[0], shapes[0], device, dtype)
-    progress(0.7, f"Loading the draft {display_name(names[1][1], shapes[1])}")
-    draft, draft_vocab = _tree_model(*names[1], shapes[1], device, dtype)
+    progress(0.05, f"Loading the target {wanted[0].display_name}")
+    target, target_vocab = _tree_model(wanted[0], device, dtype)
+    progress(0.7, f"Loading the draft {wanted[1].display_name}")
+    draft, draft_vocab = _tree_model(wanted[1], device, dtype)
     vocab = _common_vocab((target_vocab, draft_vocab), tokenizers, names)
     target.pack()
     draft.pack()
@@ -226,29 +240,39 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
     return pair
 
 
-def display_name(name: str, shape: Shape | None) -> str:
-    """A model's name, and the shape whose cost it has."""
-    return f"{name} as {shape.name}" if shape else name
+def _wanted(spec: PairSpec) -> list[Wanted]:
+    """Target and draft; the target alone is ever offloaded."""
+    return [
+        Wanted(source, name, shape, offload)
+        for (source, name), shape, offload in zip(
+            _names(spec), spec.shapes, (spec.offload, False), strict=True
+        )
+    ]
 
 
-def _check_memory(shapes, names, device: torch.device, dtype: torch.dtype) -> None:
-    """Refuse stand-ins that do not fit, before anything is loaded."""
-    chosen = [(name, shape) for (_, name), shape in zip(names, shapes, strict=True) if shape]
-    if chosen:
-        needed = sum(shape.bytes(STAND_IN_TOKENS, dtype.itemsize) for _, shape in chosen)
-        check_fits(needed, " with ".join(display_name(*each) for each in chosen), device)
+def _tree_model(wanted: Wanted, device: torch.device, dtype: torch.dtype) -> tuple[TreeModel, int]:
+    """A model, enlarged where a shape is given, and how many of its logits are real.
+
+    One to be offloaded is never on the device as a whole.
+    """
+    try:
+        model, vocab = _model(wanted, HOST if wanted.offload else device, dtype)
+        offload = Offload(model, device) if wanted.offload else None
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{device} ran out of memory while {wanted.display_name} was loaded; choose a smaller "
+            "model or dtype, or free memory that others use."
+        ) from error
+    loaded = TreeModel(model, wanted.label, offload)
+    return loaded, vocab or loaded.vocab
 
 
-def _tree_model(
-    source: str, name: str, shape: Shape | None, device: torch.device, dtype: torch.dtype
-) -> tuple[TreeModel, int]:
-    """A model, enlarged where a shape is given, and how many of its logits are real."""
-    if shape is None:
-        model = TreeModel(load_model(source, name, device, dtype), name)
-        return model, model.vocab
-    small = load_model(source, name, torch.device("cpu"), torch.float32)
-    large = stand_in(small, shape, device, dtype)
-    return TreeModel(large, display_name(name, shape)), small.config.vocab_size
+def _model(wanted: Wanted, device: torch.device, dtype: torch.dtype) -> tuple[Any, int | None]:
+    """The Hugging Face model, and how many tokens a stand-in's source has."""
+    if wanted.shape is None:
+        return load_model(wanted.source, wanted.name, device, dtype), None
+    small = load_model(wanted.source, wanted.name, HOST, torch.float32)
+    return stand_in(small, wanted.shape, device, dtype), small.config.vocab_size
 
 
 def _names(spec: PairSpec) -> list[tuple[str, str]]:

@@ -11,9 +11,12 @@ PARTS = ("draft", "verify", "sample", "commit")
 
 
 def now(device: torch.device) -> float:
-    """Seconds of a monotonic clock, once all work queued on the device is done."""
+    """Seconds of a monotonic clock, once all computing queued on the device is done.
+
+    Weights that are copied ahead for the next pass (`streams`) belong to that pass.
+    """
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        torch.cuda.current_stream(device).synchronize()
     return time.perf_counter()
 
 

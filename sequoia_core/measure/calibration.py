@@ -108,7 +108,8 @@ def measure_acceptance(
         for rule, sample in rank_text(pair, text, settings, width, generator).items():
             samples[rule].append(sample)
     progress(1.0, "Done")
-    return Calibration(samples, width, settings, pair.target_name, pair.draft_name)
+    # What a pair accepts does not depend on where its weights are.
+    return Calibration(samples, width, settings, pair.target.name, pair.draft.name)
 
 
 def _check_count(prompts: int) -> None:

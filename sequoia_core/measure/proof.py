@@ -14,6 +14,7 @@ from sequoia_core.decode.growing import GrownTree
 from sequoia_core.decode.methods import (
     AUTOREGRESSIVE,
     GROWN_RULES,
+    NAMES,
     Method,
     grown_method,
     plain_method,
@@ -22,12 +23,16 @@ from sequoia_core.decode.methods import (
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.rounding import tolerance
 from sequoia_core.decode.sampling import distribution
+from sequoia_core.decode.steering import Steering
 from sequoia_core.measure.lookup import remembered
+from sequoia_core.measure.switching import EveryStep
 from sequoia_core.tree.families import chain, chains
 from sequoia_core.tree.token_tree import TokenTree
 
 Progress = Callable[[float, str], None]
 
+# All methods; `auto` stands for its changes of method, made in every step.
+PROVED = (*NAMES, EveryStep.name)
 GREEDY_TREE = TokenTree([-1, 0, 0, 0, 0, 1, 1, 1, 2, 2, 5, 5, 6, 8, 10, 10])
 # Two tokens of text reach no deeper than two levels.
 SAMPLED_TREE = TokenTree([-1, 0, 0, 0, 1, 1, 2])
@@ -86,8 +91,10 @@ class SampledRow:
         return self.p_value > LEVEL
 
 
-def method_with(name: str, tree: TokenTree) -> Method:
+def method_with(name: str, tree: TokenTree) -> Method | Steering:
     """The method of that name, on this tree or on one of its depth and size."""
+    if name == EveryStep.name:
+        return EveryStep(tree)
     if name == AUTOREGRESSIVE:
         return plain_method()
     if name in GROWN_RULES:
@@ -111,14 +118,15 @@ def greedy_rows(
         progress(index / len(prompts), f"Greedy text, prompt {index + 1} of {len(prompts)}")
         prompt_ids = pair.encode(prompt)
         theirs = _reference(pair, prompt_ids, new_tokens)
-        texts: dict[StaticTree | GrownTree, list[int]] = {}
+        texts: dict[StaticTree | GrownTree | str, list[int]] = {}
         for name in names:
             method = method_with(name, GREEDY_TREE)
             # At temperature 0 the rules are one, so that methods with equal trees are one run.
-            if method.shape not in texts:
+            kind = method.shape if isinstance(method, Method) else method.name
+            if kind not in texts:
                 run = engine.run(prompt_ids, settings, method, trace=False)
-                texts[method.shape] = [token for step in run for token in step.committed]
-            ours = texts[method.shape]
+                texts[kind] = [token for step in run for token in step.committed]
+            ours = texts[kind]
             if ours != theirs:
                 partings[name].append(parting(pair, index, prompt_ids, ours, theirs))
     return [
@@ -206,7 +214,7 @@ def _texts(
     pair: ModelPair,
     prompt_ids: list[int],
     settings: GenerationSettings,
-    method: Method,
+    method: Method | Steering,
     runs: int,
     seed: int,
 ) -> Counter[tuple[int, ...]]:
