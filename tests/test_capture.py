@@ -73,11 +73,15 @@ def test_a_pass_is_warmed_up_beside_the_main_stream_then_captured_and_replayed(c
     def run():
         cuda.log.append(f"run on {cuda.current.name}, synchronising {cuda.mode or 'allowed'}")
 
-    repeat = default_capture(torch.device("cuda", 0))(run)
+    capture_pass = default_capture(torch.device("cuda", 0))
+    repeat = capture_pass(run)
     repeat()
     assert cuda.log == [
         "run on cuda:0, synchronising allowed",
         "run on cuda:0, synchronising error",
+        # The empty graph that keeps the pool, once.
+        "capture in the pool, thread_local",
+        "captured",
         "capture in the pool, thread_local",
         "run on cuda:0, synchronising allowed",
         "captured",
@@ -85,6 +89,9 @@ def test_a_pass_is_warmed_up_beside_the_main_stream_then_captured_and_replayed(c
     ]
     assert cuda.current.name == "main"
     assert cuda.current.waits.name == "cuda:0"
+    cuda.log.clear()
+    capture_pass(run)
+    assert cuda.log.count("captured") == 1
 
 
 def test_a_pass_that_synchronises_is_never_begun_to_capture(cuda):
@@ -92,8 +99,9 @@ def test_a_pass_that_synchronises_is_never_begun_to_capture(cuda):
         if cuda.mode == "error":
             raise RuntimeError("called a synchronizing CUDA operation")
 
+    capture_pass = GraphCapture(torch.device("cuda", 0))
     with pytest.raises(RuntimeError, match="synchronizing"):
-        GraphCapture(torch.device("cuda", 0))(run)
+        capture_pass(run)
     assert cuda.log == []
     assert cuda.mode == 0
 

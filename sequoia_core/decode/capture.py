@@ -29,6 +29,7 @@ class GraphCapture:
         with torch.cuda.device(device):
             self._pool = torch.cuda.graph_pool_handle()
             self._stream = torch.cuda.Stream(device)
+        self._keeper: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, run: Pass) -> Pass:
         """Capture after two passes that warm up. Raises RuntimeError for a pass that synchronises.
@@ -44,13 +45,25 @@ class GraphCapture:
                 with _synchronising_forbidden():
                     run()
             current.wait_stream(self._stream)
-            graph = torch.cuda.CUDAGraph()
-            # Other threads may use the device for things of their own.
-            with torch.cuda.graph(
-                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-            ):
-                run()
-        return graph.replay
+            self._keep_pool()
+            return self._captured(run).replay
+
+    def _keep_pool(self) -> None:
+        """An empty graph has the pool live on when all others have been dropped with a cache."""
+        if self._keeper is None:
+            with warnings.catch_warnings():
+                # That it is empty.
+                warnings.simplefilter("ignore")
+                self._keeper = self._captured(lambda: None)
+
+    def _captured(self, run: Pass) -> torch.cuda.CUDAGraph:
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may use the device for things of their own.
+        with torch.cuda.graph(
+            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+        ):
+            run()
+        return graph
 
 
 def default_capture(device: torch.device) -> Capture | None:
