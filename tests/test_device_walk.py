@@ -10,6 +10,7 @@ from fakes import tiny_pair
 from test_lossless import EXACT, METHODS, SHAPES, difference, follower, one_step, pair_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from sequoia_core.decode.capture import eager
 from sequoia_core.decode.device_walk import DeviceWalk, Places
 from sequoia_core.decode.drafting import DraftedTree, TreePlan
 from sequoia_core.decode.engine import Engine, GenerationSettings
@@ -220,22 +221,31 @@ class Waiting(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", ["autoregressive", "chain", "sequoia", "specinfer", "topk"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_a_step_waits_for_the_device_once(name, temperature, monkeypatch):
+@pytest.mark.parametrize("captured", [False, True])
+def test_a_step_waits_for_the_device_once(name, temperature, captured, monkeypatch):
     """Static trees: grown ones are shaped on the host, and wait in every pass."""
     copies = []
     tolist = torch.Tensor.tolist
     monkeypatch.setattr(
         torch.Tensor, "tolist", lambda tensor: (copies.append(tensor), tolist(tensor))[1]
     )
-    engine = Engine(tiny_pair(vocab=40), on_device=True)
+    pair, method = tiny_pair(vocab=40), method_with(name, GREEDY_TREE)
+    engine = Engine(pair, on_device=True)
     settings = GenerationSettings(temperature=temperature, max_new_tokens=30)
-    run = engine.run([1, 2], settings, method_with(name, GREEDY_TREE), trace=False)
+    if captured:
+        for model in (pair.target, pair.draft):
+            model.use_static_passes(eager)
+        # The same text twice: all its shapes have recurred.
+        for _ in range(2):
+            list(engine.run([1, 2], settings, method, trace=False))
+    run = engine.run([1, 2], settings, method, trace=False)
     next(run)
     copies.clear()
     with Waiting() as waiting:
         steps = [step for _, step in zip(range(4), run, strict=False)]
     assert waiting.found == []
     assert len(copies) == len(steps) > 1
+    assert not captured or len(pair.target.static) > 0
 
 
 def test_the_host_is_asked_at_every_node_otherwise():
