@@ -120,7 +120,7 @@ def test_both_models_of_a_pair_share_one_capture_and_give_it_up_together(monkeyp
 
 @pytest.mark.parametrize(("options", "graphs"), [([], True), (["--no-graphs"], False)])
 def test_graphs_are_left_out_by_an_option(monkeypatch, options, graphs):
-    monkeypatch.setattr(_models, "load_pair", lambda spec, _progress: spec)
+    monkeypatch.setattr(_models, "load_pair", lambda spec, *_others: spec)
     parser = ArgumentParser()
     _models.add_model_arguments(parser)
     assert _models.load_named_pair(parser.parse_args(options), print).graphs is graphs

@@ -15,6 +15,7 @@ from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.methods import NAMES, static_method
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.offload import Offload
+from sequoia_core.decode.sharding import ShardedModel
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.measure.proof import GREEDY_TREE, method_with
 from sequoia_core.tree.token_tree import TokenTree
@@ -220,3 +221,7 @@ def test_a_model_whose_weights_are_streamed_stays_dynamic():
     streamed = TreeModel(model, "streamed", Offload(model, torch.device("cpu")))
     streamed.use_static_passes(eager)
     assert streamed.static is None
+
+
+def test_a_model_spread_over_processes_is_never_captured():
+    assert ShardedModel.capturable is False

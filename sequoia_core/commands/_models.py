@@ -9,6 +9,7 @@ import torch
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.memory import describe_peak, peak_memory
 from sequoia_core.decode.pair import CACHED_TOKENS, ModelPair, PairSpec, load_pair
+from sequoia_core.decode.processes import ALONE
 from sequoia_core.errors import InputError
 from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.presets import bundled_hardware
@@ -36,6 +37,18 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, help="on a CPU; default: torch's, one a core")
     parser.add_argument(
         "--no-graphs", action="store_true", help="on CUDA: capture no passes in CUDA graphs"
+    )
+    # What `_processes` puts here where torchrun has started several.
+    parser.set_defaults(team=ALONE, leader=None)
+
+
+def add_parallel_argument(parser: ArgumentParser) -> None:
+    """--tensor-parallel."""
+    parser.add_argument(
+        "--tensor-parallel",
+        action="store_true",
+        help="spread the target over the processes that torchrun starts, for one that is larger "
+        "than a device",
     )
 
 
@@ -65,15 +78,20 @@ def sampling_settings(arguments: Namespace) -> GenerationSettings:
 
 
 def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
-    """The pair the options name, with progress. Raises InputError for no threads at all."""
-    if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise InputError(f"--threads must be at least 1, got {arguments.threads}.")
-        torch.set_num_threads(arguments.threads)
+    """The pair the options name, with progress; the target spread over processes if they say so.
+
+    Raises InputError for no threads at all.
+    """
+    if getattr(arguments, "tensor_parallel", False) and not arguments.leader:
+        raise InputError(
+            "--tensor-parallel spreads the target over several processes, and this is one: start "
+            "them with torchrun --nproc-per-node N -m sequoia_core."
+        )
+    set_threads(arguments.threads)
     spec = PairSpec(
         arguments.target,
         arguments.draft,
-        arguments.device,
+        arguments.device if arguments.team.count == 1 else str(arguments.team.device),
         arguments.dtype,
         arguments.like,
         arguments.draft_like,
@@ -81,7 +99,16 @@ def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
         _tokens(arguments),
         graphs=not arguments.no_graphs,
     )
-    return load_pair(spec, by_fraction(say))
+    return load_pair(spec, by_fraction(say), arguments.leader)
+
+
+def set_threads(threads: int | None) -> None:
+    """Use so many threads of the CPU, torch's own number for None; InputError for none at all."""
+    if threads is None:
+        return
+    if threads < 1:
+        raise InputError(f"--threads must be at least 1, got {threads}.")
+    torch.set_num_threads(threads)
 
 
 def _tokens(arguments: Namespace) -> int:

@@ -16,6 +16,7 @@ from sequoia_core.commands._methods import Planned, add_planning_arguments, plan
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_parallel_argument,
     add_sampling_arguments,
     by_fraction,
     load_named_pair,
@@ -52,7 +53,11 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("bench", description="Compare methods by measuring them.")
     add_model_arguments(parser)
-    parser.add_argument("--methods", default=",".join(METHODS), help="comma-separated")
+    add_parallel_argument(parser)
+    parser.add_argument(
+        "--methods",
+        help=f"comma-separated; default: {','.join(METHODS)}, with --tensor-parallel ours alone",
+    )
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     add_planning_arguments(parser)
     add_chat_argument(parser)
@@ -68,7 +73,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     """Measure; returns the content of a `sequoia-benchmark` file."""
     if arguments.out:
         check_writable(arguments.out)
-    names = _names(arguments.methods)
+    names = _names(arguments.methods, arguments.tensor_parallel)
     settings = sampling_settings(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
     arguments.dtype, arguments.hardware = _dtype_and_hardware(arguments)
@@ -91,9 +96,14 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     return result
 
 
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in METHODS]
+def _names(text: str | None, parallel: bool) -> list[str]:
+    methods = NAMES if parallel else METHODS
+    names = methods if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in methods]
+    if unknown and unknown[0] in METHODS:
+        raise InputError(
+            f"{unknown[0]} runs on one device here; leave it out, or leave out --tensor-parallel."
+        )
     if unknown:
         raise InputError(f"There is no method '{unknown[0]}'; choose from {', '.join(METHODS)}.")
     return list(dict.fromkeys([BASELINE, *names]))
@@ -163,7 +173,7 @@ def _content(
         "target": pair.target_name,
         "draft": pair.draft_name,
         "dtype": pair.dtype,
-        "machine": device_name(pair.device),
+        "machine": device_name(pair.device, pair.target.devices),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,

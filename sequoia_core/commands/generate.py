@@ -8,6 +8,7 @@ from sequoia_core.commands._methods import Planned, add_planning_arguments, plan
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_parallel_argument,
     add_sampling_arguments,
     load_named_pair,
     memory_line,
@@ -30,6 +31,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--prompt", required=True, help="text to continue")
     add_chat_argument(parser)
     add_model_arguments(parser)
+    add_parallel_argument(parser)
     parser.add_argument("--method", default="sequoia", help=f"one of: {', '.join(NAMES)}")
     parser.add_argument("--budget", type=int, help="tokens per target pass; default: planned")
     parser.add_argument("--depth", type=int, help="draft passes; default: planned")

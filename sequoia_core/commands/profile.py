@@ -6,6 +6,7 @@ from typing import Any
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_parallel_argument,
     by_fraction,
     load_named_pair,
     memory_line,
@@ -24,6 +25,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("profile", description="Measure this machine for a pair.")
     add_model_arguments(parser)
+    add_parallel_argument(parser)
     parser.add_argument("--context", type=int, default=CONTEXT, help="tokens before the pass")
     parser.add_argument("--max-tokens", type=int, default=1024, help="largest pass to measure")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="passes of every size")

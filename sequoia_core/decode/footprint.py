@@ -37,6 +37,13 @@ class Footprint:
         buffers = len(set(buffer_of_layers(len(self.layers))))
         return self.rest + buffers * max(self.layers) + self.cache
 
+    def part(self, parts: int) -> "Footprint":
+        """What one of so many processes holds, each of which reads its own part to its device."""
+        if parts == 1:
+            return self
+        layers = tuple(size // parts for size in self.layers)
+        return Footprint(layers, self.rest // parts, self.cache // parts, by_host=False)
+
     def on_host(self, offload: bool) -> int:
         """What stays in main memory beside that."""
         return sum(self.layers) if offload else 0
@@ -44,12 +51,16 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A model to load. shape: of the stand-in to make of it, None for the model as it is."""
+    """A model to load. shape: of the stand-in to make of it, None for the model as it is.
+
+    parts: how many processes share it.
+    """
 
     source: str
     name: str
     shape: Shape | None
     offload: bool = False
+    parts: int = 1
 
     @property
     def label(self) -> str:
@@ -59,7 +70,8 @@ class Wanted:
     @property
     def display_name(self) -> str:
         """The label, and where the layers are."""
-        return offloaded_name(self.label) if self.offload else self.label
+        label = f"{self.label} (a part of {self.parts})" if self.parts > 1 else self.label
+        return offloaded_name(label) if self.offload else label
 
 
 def offloaded_name(label: str) -> str:
@@ -80,7 +92,8 @@ def check_memory(
         return
     what = f"{target.display_name} with {draft.display_name}"
     smaller = ["a smaller dtype"] if dtype.itemsize > 2 else []
-    streaming = [] if target.offload else ["layers in main memory (--offload)"]
+    streaming = ["layers in main memory (--offload)"] if target.parts == 1 else ["more processes"]
+    streaming = [] if target.offload else streaming
     for where, needed in memory_needed(*sizes, target.offload, device).items():
         check_fits(needed, what, where, smaller + ([] if where.type == "cpu" else streaming))
 
@@ -105,7 +118,8 @@ def footprint(wanted: Wanted, dtype: torch.dtype, tokens: int) -> Footprint | No
     if wanted.shape:
         return _of_shape(wanted.shape, dtype, tokens, wanted.offload)
     config = load_config(wanted.source, wanted.name)
-    return of_config(config, dtype, tokens, offload=wanted.offload)
+    whole = of_config(config, dtype, tokens, offload=wanted.offload)
+    return whole.part(wanted.parts) if whole else None
 
 
 def _of_shape(shape: Shape, dtype: torch.dtype, tokens: int, offload: bool) -> Footprint:

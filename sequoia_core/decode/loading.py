@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.distributed import DistributedConfig
 from transformers.utils import logging
 
 from sequoia_core.decode.memory import available_bytes, shortage
@@ -101,6 +102,25 @@ def load_model(source: str, name: str, device: torch.device, dtype: torch.dtype)
     except torch.OutOfMemoryError as error:
         size = sum(p.numel() * p.element_size() for p in model.parameters())
         raise shortage(size, available_bytes(device), name, device) from error
+
+
+def load_part(source: str, name: str, dtype: torch.dtype, processes: int):
+    """This process's part of a model that as many processes share, on its own device.
+
+    By the plan for tensor parallelism that transformers has for the model's family. Every process
+    must call it at the same time.
+    """
+    model = _load(
+        AutoModelForCausalLM.from_pretrained,
+        source,
+        name,
+        "model",
+        dtype=dtype,
+        use_safetensors=True,
+        distributed_config=DistributedConfig(tp_size=processes),
+    )
+    check_rollback(model, name)
+    return model.eval()
 
 
 def check_rollback(model, name: str) -> None:

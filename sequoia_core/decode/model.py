@@ -39,6 +39,7 @@ class TreeModel:
 
     Tokens are first forwarded into pending cache slots, then committed or forgotten.
     parameters: number of weights, shared ones once. context_length: most tokens it was made for.
+    devices: how many its weights are spread over.
     offload: what streams the model's layers from main memory; None where all are on the device.
     static: passes of fixed shape that are captured and repeated, None where all are dynamic.
     """
@@ -53,6 +54,7 @@ class TreeModel:
         self.dtype = model.dtype
         self.context_length = _context_length(self.config)
         self.parameters = sum(p.numel() for p in model.parameters())
+        self.devices = 1
         self._takes_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._looks_everywhere = self.kinds.kinds == (FULL,)
         self.static: StaticPasses | None = None
@@ -199,6 +201,11 @@ class TreeModel:
         return additive_mask(
             visible, self.cache.length, self._positions[:end], self.kinds, self.dtype
         )
+
+    @_inference
+    def plain_logits(self, token_ids: Tensor) -> Tensor:
+        """Without cache and mask: ids [texts, tokens] to logits [texts, tokens, vocab]."""
+        return self.model(input_ids=token_ids, use_cache=False).logits
 
     @_inference
     def append(self, token_ids: Sequence[int], *, recurring: bool = False) -> Tensor:

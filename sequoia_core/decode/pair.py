@@ -18,7 +18,9 @@ from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.offload import Offload
 from sequoia_core.decode.self_test import SelfTest, self_test
 from sequoia_core.decode.shapes import Shape, draft_shape, find_shape
+from sequoia_core.decode.sharding import Leader
 from sequoia_core.decode.stand_in import stand_in
+from sequoia_core.decode.vocabulary import check_tokenizers, common_vocab, end_tokens
 from sequoia_core.errors import InputError, ModelError
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -202,25 +204,38 @@ class ModelPair:
             )
 
 
-def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) -> ModelPair:
+def load_pair(
+    spec: PairSpec,
+    progress: Progress = lambda fraction, text: None,
+    leader: Leader | None = None,
+) -> ModelPair:
     """Load both models and test that they can be drafted for with trees.
 
-    progress: called with a fraction 0..1 and what is being done. Raises ModelError where a model
-    is not found, does not load, or does not fit the other one.
+    progress: called with a fraction 0..1 and what is being done. leader: spreads the target over
+    its processes; the draft is this one's own. Raises ModelError where a model is not found, does
+    not load, or does not fit the other one.
     """
-    device = resolve_device(spec.device)
+    if leader and (spec.target_cost or spec.offload):
+        raise InputError(
+            "Stand-ins and offloaded targets are in one process; leave out --tensor-parallel."
+        )
+    device = leader.device if leader else resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
-    wanted = _wanted(spec)
+    wanted = _wanted(spec, leader.parts if leader else 1)
     names = [(each.source, each.name) for each in wanted]
     check_memory(*wanted, device, dtype, spec.tokens)
     progress(0.0, f"Reading the tokenizer of {names[0][1]}")
     tokenizers = [load_tokenizer(*name) for name in names]
-    _check_tokenizers(*tokenizers, names)
+    check_tokenizers(*tokenizers, names)
     progress(0.05, f"Loading the target {wanted[0].display_name}")
-    target, target_vocab = _tree_model(wanted[0], device, dtype)
+    if leader:
+        target = leader.load(*names[0], dtype)
+        target_vocab = target.vocab
+    else:
+        target, target_vocab = _tree_model(wanted[0], device, dtype)
     progress(0.7, f"Loading the draft {wanted[1].display_name}")
     draft, draft_vocab = _tree_model(wanted[1], device, dtype)
-    vocab = _common_vocab((target_vocab, draft_vocab), tokenizers, names)
+    vocab = common_vocab((target_vocab, draft_vocab), tokenizers, names)
     target.pack()
     draft.pack()
     progress(0.85, "Checking tree attention against plain decoding")
@@ -230,7 +245,7 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
         draft,
         tokenizers[0],
         vocab,
-        _end_tokens(target, tokenizers[0]),
+        end_tokens(target.model, tokenizers[0]),
         spec.bundled,
         support,
         (names[0][1], names[1][1]),
@@ -240,14 +255,10 @@ def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) 
     return pair
 
 
-def _wanted(spec: PairSpec) -> list[Wanted]:
-    """Target and draft; the target alone is ever offloaded."""
-    return [
-        Wanted(source, name, shape, offload)
-        for (source, name), shape, offload in zip(
-            _names(spec), spec.shapes, (spec.offload, False), strict=True
-        )
-    ]
+def _wanted(spec: PairSpec, parts: int) -> list[Wanted]:
+    """Target and draft; the target alone is ever offloaded, or in parts."""
+    target, draft = zip(_names(spec), spec.shapes, strict=True)
+    return [Wanted(*target[0], target[1], spec.offload, parts), Wanted(*draft[0], draft[1])]
 
 
 def _tree_model(wanted: Wanted, device: torch.device, dtype: torch.dtype) -> tuple[TreeModel, int]:
@@ -281,59 +292,6 @@ def _names(spec: PairSpec) -> list[tuple[str, str]]:
         return [(spec.target, spec.target), (spec.draft, spec.draft)]
     folder = asset("models")
     return [(str(folder / name), name) for name in (BUNDLED_TARGET, BUNDLED_DRAFT)]
-
-
-def _check_tokenizers(target, draft, names: list[tuple[str, str]]) -> None:
-    """The same ids must mean the same tokens in both models.
-
-    One may have tokens at the end that the other lacks, as a later member of a family does; then
-    both models' outputs must reach them, which `_common_vocab` looks at.
-    """
-    ours, theirs = _by_id(target), _by_id(draft)
-    shared = ours.keys() & theirs.keys()
-    same = sum(ours[index] == theirs[index] for index in shared)
-    if same < len(shared) or len(shared) < min(len(ours), len(theirs)):
-        raise ModelError(
-            f"{names[0][1]} and {names[1][1]} do not share a vocabulary ({len(ours):,} and "
-            f"{len(theirs):,} tokens, {same:,} of them equal); choose a draft of the same family."
-        )
-    if target.eos_token_id != draft.eos_token_id:
-        raise ModelError(
-            f"{names[0][1]} ends a text with token {target.eos_token_id} and {names[1][1]} with "
-            f"{draft.eos_token_id}; choose a draft of the same family."
-        )
-
-
-def _by_id(tokenizer) -> dict[int, str]:
-    return {index: token for token, index in tokenizer.get_vocab().items()}
-
-
-def _common_vocab(outputs: tuple[int, int], tokenizers, names: list[tuple[str, str]]) -> int:
-    """Logits used of both models; rows beyond it are padding of the embedding matrix."""
-    vocab = min(outputs)
-    sizes = [max(tokenizer.get_vocab().values()) + 1 for tokenizer in tokenizers]
-    if max(sizes) <= vocab:
-        return vocab
-    if sizes[0] != sizes[1]:
-        raise ModelError(
-            f"{names[0][1]} and {names[1][1]} do not share a vocabulary ({sizes[0]:,} and "
-            f"{sizes[1]:,} tokens, and outputs for {outputs[0]:,} and {outputs[1]:,}); choose a "
-            "draft of the same family."
-        )
-    raise ModelError(
-        f"The tokenizer has token {max(sizes) - 1:,} but the models' outputs end at {vocab - 1:,}; "
-        "the tokenizer does not belong to these models."
-    )
-
-
-def _end_tokens(target: TreeModel, tokenizer) -> frozenset[int]:
-    """Tokens that end a text: the target's own list, else the tokenizer's."""
-    listed = getattr(target.model.generation_config, "eos_token_id", None)
-    if listed is None:
-        listed = tokenizer.eos_token_id
-    if listed is None:
-        return frozenset()
-    return frozenset(listed if isinstance(listed, list) else [listed])
 
 
 def bundled_models_present() -> bool:

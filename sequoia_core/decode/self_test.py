@@ -75,4 +75,4 @@ def _tree_logits(model: TreeModel, token_ids: Tensor, tree: TokenTree) -> Tensor
 def _path_logits(model: TreeModel, token_ids: Tensor, tree: TokenTree, node: int) -> Tensor:
     path = torch.tensor(tree.path(node), device=model.device) + PREFIX
     plain = torch.cat([token_ids[:PREFIX], token_ids[path]])
-    return model.model(input_ids=plain[None], use_cache=False).logits[0, -1].float()
+    return model.plain_logits(plain[None])[0, -1].float()

@@ -69,7 +69,7 @@ def profile_pair(
     plain, overhead = _overheads(pair, context_length)
     progress(1.0, "Done")
     return HardwareProfile(
-        device=device_name(pair.device),
+        device=device_name(pair.device, pair.target.devices),
         dtype=pair.dtype,
         context_length=context_length,
         target_seconds=_curve(seconds, "target"),
@@ -109,12 +109,13 @@ def fastest(
     return min(pairs, key=lambda pair: sum(totals[pair.dtype])), text
 
 
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or the CPU's with the number of threads in use."""
+def device_name(device: torch.device, count: int = 1) -> str:
+    """The GPU's name, or the CPU's with the number of threads in use; of several, how many."""
+    several = f"{count} x " if count > 1 else ""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return several + torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{several}{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _cpu_name() -> str:

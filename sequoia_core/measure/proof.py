@@ -167,7 +167,7 @@ def parting(
         other = theirs[position] if len(theirs) > shorter else -1
         return Parting(prompt, position, ended, other, None, False)
     ids = torch.tensor([prompt_ids + ours[:position]], device=pair.device)
-    logits = pair.target.model(input_ids=ids, use_cache=False).logits[0, -1].float()
+    logits = pair.target.plain_logits(ids)[0, -1].float()
     gap = float((logits[ours[position]] - logits[theirs[position]]).abs() / logits.std())
     near_tie = gap <= tolerance(pair.target.dtype)
     return Parting(prompt, position, ours[position], theirs[position], gap, near_tie)
