@@ -15,8 +15,8 @@ from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.methods import NAMES, static_method
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.offload import Offload
-from sequoia_core.decode.sharding import ShardedModel
 from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.sharding import ShardedModel
 from sequoia_core.measure.proof import GREEDY_TREE, method_with
 from sequoia_core.tree.token_tree import TokenTree
 
