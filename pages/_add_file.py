@@ -10,12 +10,13 @@ def add_file() -> None:
     """A popover with upload and paste, and what came of the last one."""
     with st.popover("Add a file", width="stretch"):
         st.file_uploader(
-            "Acceptance, hardware, plan, growmap or path list",
+            "Acceptance, hardware, plan, growmap, path list or a model's config.json",
             type="json",
             key="upload",
             on_change=_take_upload,
             max_upload_size=library.MAX_BYTES // 1_000_000,
-            help="JSON files that the command line writes and this page offers for download.",
+            help="JSON files that the command line writes and this page offers for download. A "
+            "Hugging Face model's config.json gives its shape to the Hardware page.",
         )
         st.text_area(
             "Or what your server has counted",
@@ -43,6 +44,8 @@ def _take_upload() -> None:
     except SequoiaError as error:
         _say(str(error), failed=True)
         return
+    if shelf == library.HARDWARE:
+        st.session_state.new_profile = name
     _say(f"“{name}” was added to {'the families' if shelf == library.TREES else shelf}.")
 
 
