@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
-    """--target, --draft, --like, --draft-like, --device, --dtype, --offload and --threads."""
+    """Which models, where and how: --target to --no-graphs."""
     parser.add_argument("--target", help="folder or Hugging Face name; default: the bundled pair")
     parser.add_argument("--draft", help="folder or Hugging Face name of the draft model")
     parser.add_argument(
@@ -35,6 +35,9 @@ def add_model_arguments(parser: ArgumentParser) -> None:
         help="keep the target's layers in main memory and stream them to the device in every pass",
     )
     parser.add_argument("--threads", type=int, help="on a CPU; default: torch's, one a core")
+    parser.add_argument(
+        "--no-graphs", action="store_true", help="on CUDA: capture no passes in CUDA graphs"
+    )
     # What `_processes` puts here where torchrun has started several.
     parser.set_defaults(team=ALONE, leader=None)
 
@@ -94,6 +97,7 @@ def load_named_pair(arguments: Namespace, say: Say) -> ModelPair:
         arguments.draft_like,
         arguments.offload,
         _tokens(arguments),
+        graphs=not arguments.no_graphs,
     )
     return load_pair(spec, by_fraction(say), arguments.leader)
 

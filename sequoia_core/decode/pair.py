@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sequoia_core.assets import asset
+from sequoia_core.decode.capture import default_capture
 from sequoia_core.decode.chat import Turn, chat_ids
 from sequoia_core.decode.footprint import Wanted, check_memory, offloaded_name
 from sequoia_core.decode.loading import load_model, load_tokenizer, resolve_device, resolve_dtype
@@ -19,6 +20,7 @@ from sequoia_core.decode.self_test import SelfTest, self_test
 from sequoia_core.decode.shapes import Shape, draft_shape, find_shape
 from sequoia_core.decode.sharding import Leader
 from sequoia_core.decode.stand_in import stand_in
+from sequoia_core.decode.vocabulary import check_tokenizers, common_vocab, end_tokens
 from sequoia_core.errors import InputError, ModelError
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -42,6 +44,7 @@ class PairSpec:
     bundled leaves it as it is.
     offload: keep the target's layers in main memory and stream them to the device.
     tokens: of text and tree that there must be memory for.
+    graphs: on CUDA, capture passes that recur in CUDA graphs.
     """
 
     target: str | None = None
@@ -52,6 +55,7 @@ class PairSpec:
     draft_cost: str | None = None
     offload: bool = False
     tokens: int = CACHED_TOKENS
+    graphs: bool = True
 
     def __post_init__(self) -> None:
         if bool(self.target) != bool(self.draft):
@@ -144,6 +148,15 @@ class ModelPair:
         """The target's layers are in main memory."""
         return self.target.streams_weights
 
+    def use_graphs(self, on: bool = True) -> None:
+        """Capture both models' recurring passes in CUDA graphs, or launch each anew.
+
+        What was captured is dropped. Nothing changes on a CPU, where all passes are dynamic.
+        """
+        capture = default_capture(self.device) if on else None
+        for model in (self.target, self.draft):
+            model.use_static_passes(capture)
+
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt. Raises InputError when there is nothing in it."""
         if not isinstance(prompt, str):
@@ -213,7 +226,7 @@ def load_pair(
     check_memory(*wanted, device, dtype, spec.tokens)
     progress(0.0, f"Reading the tokenizer of {names[0][1]}")
     tokenizers = [load_tokenizer(*name) for name in names]
-    _check_tokenizers(*tokenizers, names)
+    check_tokenizers(*tokenizers, names)
     progress(0.05, f"Loading the target {wanted[0].display_name}")
     if leader:
         target = leader.load(*names[0], dtype)
@@ -222,22 +235,24 @@ def load_pair(
         target, target_vocab = _tree_model(wanted[0], device, dtype)
     progress(0.7, f"Loading the draft {wanted[1].display_name}")
     draft, draft_vocab = _tree_model(wanted[1], device, dtype)
-    vocab = _common_vocab((target_vocab, draft_vocab), tokenizers, names)
+    vocab = common_vocab((target_vocab, draft_vocab), tokenizers, names)
     target.pack()
     draft.pack()
     progress(0.85, "Checking tree attention against plain decoding")
     support = self_test(target, vocab).both(self_test(draft, vocab))
-    progress(1.0, "Ready")
-    return ModelPair(
+    pair = ModelPair(
         target,
         draft,
         tokenizers[0],
         vocab,
-        _end_tokens(target, tokenizers[0]),
+        end_tokens(target.model, tokenizers[0]),
         spec.bundled,
         support,
         (names[0][1], names[1][1]),
     )
+    pair.use_graphs(spec.graphs)
+    progress(1.0, "Ready")
+    return pair
 
 
 def _wanted(spec: PairSpec, parts: int) -> list[Wanted]:
@@ -277,59 +292,6 @@ def _names(spec: PairSpec) -> list[tuple[str, str]]:
         return [(spec.target, spec.target), (spec.draft, spec.draft)]
     folder = asset("models")
     return [(str(folder / name), name) for name in (BUNDLED_TARGET, BUNDLED_DRAFT)]
-
-
-def _check_tokenizers(target, draft, names: list[tuple[str, str]]) -> None:
-    """The same ids must mean the same tokens in both models.
-
-    One may have tokens at the end that the other lacks, as a later member of a family does; then
-    both models' outputs must reach them, which `_common_vocab` looks at.
-    """
-    ours, theirs = _by_id(target), _by_id(draft)
-    shared = ours.keys() & theirs.keys()
-    same = sum(ours[index] == theirs[index] for index in shared)
-    if same < len(shared) or len(shared) < min(len(ours), len(theirs)):
-        raise ModelError(
-            f"{names[0][1]} and {names[1][1]} do not share a vocabulary ({len(ours):,} and "
-            f"{len(theirs):,} tokens, {same:,} of them equal); choose a draft of the same family."
-        )
-    if target.eos_token_id != draft.eos_token_id:
-        raise ModelError(
-            f"{names[0][1]} ends a text with token {target.eos_token_id} and {names[1][1]} with "
-            f"{draft.eos_token_id}; choose a draft of the same family."
-        )
-
-
-def _by_id(tokenizer) -> dict[int, str]:
-    return {index: token for token, index in tokenizer.get_vocab().items()}
-
-
-def _common_vocab(outputs: tuple[int, int], tokenizers, names: list[tuple[str, str]]) -> int:
-    """Logits used of both models; rows beyond it are padding of the embedding matrix."""
-    vocab = min(outputs)
-    sizes = [max(tokenizer.get_vocab().values()) + 1 for tokenizer in tokenizers]
-    if max(sizes) <= vocab:
-        return vocab
-    if sizes[0] != sizes[1]:
-        raise ModelError(
-            f"{names[0][1]} and {names[1][1]} do not share a vocabulary ({sizes[0]:,} and "
-            f"{sizes[1]:,} tokens, and outputs for {outputs[0]:,} and {outputs[1]:,}); choose a "
-            "draft of the same family."
-        )
-    raise ModelError(
-        f"The tokenizer has token {max(sizes) - 1:,} but the models' outputs end at {vocab - 1:,}; "
-        "the tokenizer does not belong to these models."
-    )
-
-
-def _end_tokens(target: TreeModel, tokenizer) -> frozenset[int]:
-    """Tokens that end a text: the target's own list, else the tokenizer's."""
-    listed = getattr(target.model.generation_config, "eos_token_id", None)
-    if listed is None:
-        listed = tokenizer.eos_token_id
-    if listed is None:
-        return frozenset()
-    return frozenset(listed if isinstance(listed, list) else [listed])
 
 
 def bundled_models_present() -> bool:

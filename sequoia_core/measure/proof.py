@@ -21,8 +21,8 @@ from sequoia_core.decode.methods import (
     static_method,
 )
 from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.rounding import tolerance
 from sequoia_core.decode.sampling import distribution
-from sequoia_core.decode.self_test import TOLERANCE
 from sequoia_core.decode.steering import Steering
 from sequoia_core.measure.lookup import remembered
 from sequoia_core.measure.switching import EveryStep
@@ -128,7 +128,7 @@ def greedy_rows(
                 texts[kind] = [token for step in run for token in step.committed]
             ours = texts[kind]
             if ours != theirs:
-                partings[name].append(_parting(pair, index, prompt_ids, ours, theirs))
+                partings[name].append(parting(pair, index, prompt_ids, ours, theirs))
     return [
         GreedyRow(name, len(prompts), len(prompts) - len(found), found)
         for name, found in partings.items()
@@ -156,9 +156,10 @@ def _reference(pair: ModelPair, prompt_ids: list[int], new_tokens: int) -> list[
 
 
 @torch.inference_mode()
-def _parting(
+def parting(
     pair: ModelPair, prompt: int, prompt_ids: list[int], ours: list[int], theirs: list[int]
 ) -> Parting:
+    """Where two greedy texts that differ part. prompt: its number, prompt_ids: its tokens."""
     shorter = min(len(ours), len(theirs))
     position = next((i for i in range(shorter) if ours[i] != theirs[i]), shorter)
     if position == shorter:
@@ -168,8 +169,8 @@ def _parting(
     ids = torch.tensor([prompt_ids + ours[:position]], device=pair.device)
     logits = pair.target.plain_logits(ids)[0, -1].float()
     gap = float((logits[ours[position]] - logits[theirs[position]]).abs() / logits.std())
-    limit = TOLERANCE.get(pair.target.dtype, max(TOLERANCE.values()))
-    return Parting(prompt, position, ours[position], theirs[position], gap, gap <= limit)
+    near_tie = gap <= tolerance(pair.target.dtype)
+    return Parting(prompt, position, ours[position], theirs[position], gap, near_tie)
 
 
 def sampled_rows(

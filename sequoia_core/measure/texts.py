@@ -125,7 +125,8 @@ class _Slots:
         own = torch.ones(len(ids), len(ids), dtype=torch.bool, device=ids.device).tril_()
         visible = torch.nn.functional.pad(own, (len(self._owners), 0), value=False)
         self._owners = torch.cat([self._owners, torch.full_like(ids, owner)])
-        return self._target.forward(ids, positions, visible, rows=1)[-1, : self._vocab]
+        with self._target.dynamically():
+            return self._target.forward(ids, positions, visible, rows=1)[-1, : self._vocab]
 
     def extend(self, owners: list[int], texts: list[Text]) -> Tensor:
         """Forward each text's last token; returns the logits, [texts, vocab]."""
@@ -136,7 +137,9 @@ class _Slots:
         own = torch.tensor(owners, device=device)
         self._owners = torch.cat([self._owners, own])
         visible = self._owners == own[:, None]
-        return self._target.forward(ids, positions, visible)[:, : self._vocab]
+        # Prompts come to their ends, so that few passes have the same shape.
+        with self._target.dynamically():
+            return self._target.forward(ids, positions, visible)[:, : self._vocab]
 
 
 def _ended(pair: ModelPair, text: Text, most: int) -> bool:
