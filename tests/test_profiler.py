@@ -20,7 +20,7 @@ FIGURES = MachineFigures(bandwidth=1e10, flops=1e11, layer_seconds=1e-4, pass_se
 @pytest.fixture(autouse=True)
 def machine(monkeypatch):
     """The machine's own figures take a second each time, and are tested by themselves."""
-    monkeypatch.setattr(profiler, "measure_machine", lambda device, dtype: FIGURES)
+    monkeypatch.setattr(profiler, "measure_machine", lambda device, dtype, captured: FIGURES)
 
 
 def profile(**options):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from sequoia_core.decode.capture import default_capture
 from sequoia_core.decode.memory import available_bytes
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.packing import pack_linears
@@ -30,18 +31,22 @@ CALLS = 20
 
 
 @torch.inference_mode()
-def measure_machine(device: torch.device, dtype: torch.dtype) -> MachineFigures:
+def measure_machine(
+    device: torch.device, dtype: torch.dtype, *, captured: bool = False
+) -> MachineFigures:
     """Figures of this machine in `dtype`, in about two seconds.
 
-    Each is the best of several: what the machine can do, not what it does amid other work.
+    captured: passes are repeated from CUDA graphs, so that kernels follow each other with nothing
+    of the host between. Each figure is the best of several: what the machine can do, not what it
+    does amid other work.
     """
-    layer_seconds, pass_seconds = call_seconds(device, dtype)
+    layer_seconds, pass_seconds = call_seconds(device, dtype, captured)
     return MachineFigures(
         bandwidth=bandwidth(device),
         flops=flops(device, dtype),
         layer_seconds=layer_seconds,
         pass_seconds=pass_seconds,
-        launch=LAUNCHED[device.type != "cpu"],
+        launch=LAUNCHED[device.type != "cpu" and not captured],
     )
 
 
@@ -76,14 +81,16 @@ def flops(device: torch.device, dtype: torch.dtype) -> float:
         side *= 2
 
 
-def call_seconds(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
+def call_seconds(
+    device: torch.device, dtype: torch.dtype, captured: bool = False
+) -> tuple[float, float]:
     """Seconds of a layer, and of the rest of a pass, of a model with next to no work in it."""
-    shallow, deep = (_idle_pass(layers, device, dtype) for layers in (SHALLOW, DEEP))
+    shallow, deep = (_idle_pass(layers, device, dtype, captured) for layers in (SHALLOW, DEEP))
     layer = max(0.0, (deep - shallow) / (DEEP - SHALLOW))
     return layer, max(0.0, shallow - SHALLOW * layer)
 
 
-def _idle_pass(layers: int, device: torch.device, dtype: torch.dtype) -> float:
+def _idle_pass(layers: int, device: torch.device, dtype: torch.dtype, captured: bool) -> float:
     """Seconds of a pass over one token behind a few others."""
     config = LlamaConfig(
         vocab_size=64,
@@ -96,6 +103,7 @@ def _idle_pass(layers: int, device: torch.device, dtype: torch.dtype) -> float:
     )
     model = TreeModel(LlamaForCausalLM(config).to(device, dtype), "idle")
     model.pack()
+    model.use_static_passes(default_capture(device) if captured else None)
     model.reset(32)
     model.append([0] * 16)
     token = torch.zeros(1, dtype=torch.long, device=device)
