@@ -14,6 +14,7 @@ from sequoia_core.errors import FileFormatError, InputError
 from sequoia_core.measure.tune.intervals import Totals, speedup
 from sequoia_core.plan.exports.registry import ENGINES
 from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.measurement import Noise
 from sequoia_core.report.launch import engine_export
 from sequoia_core.report.measured import Ratio
 from sequoia_core.report.page import report_page
@@ -287,6 +288,13 @@ def test_the_page_shows_tree_methods_machine_and_how_to_open_it():
     assert len([tag for tag, _ in read.tags if tag == "pre"]) >= len(ENGINES) + 1
     for words in ("a device", "2.13", "1.80×", "1.60×", "make run", "Add a file", "80 s"):
         assert words in read.text
+
+
+def test_a_noisy_profile_is_told_beside_the_answer():
+    noisy = replace(REPORT.hardware, noise=Noise(0.4, 0.5, "earlier and later"))
+    text = Reader(report_page(replace(REPORT, hardware=noisy))).text
+    assert "The measurement behind this answer was noisy" in text
+    assert "The measurement behind this answer" not in Reader(report_page(REPORT)).text
 
 
 def test_a_plan_of_plain_decoding_has_no_tree_to_draw():

@@ -1,5 +1,6 @@
 """The report as one HTML page that needs nothing else: no request, no script, two themes."""
 
+from dataclasses import replace
 from datetime import datetime
 from html import escape
 
@@ -50,8 +51,15 @@ def _answer(report: Report) -> str:
         f'<header class="answer"><h1>{escape(headline(report))}</h1>'
         f'<p class="of">{escape(of)}; {escape(_sampling(report))}; {escape(created)}</p>'
         f"<p>{escape(predicted_words(report))} {escape(measured_words(report))}</p>"
-        f'<p class="note">{escape(report.plan.verdict.words)}</p>{_figures(report)}</header>'
+        f'<p class="note">{escape(report.plan.verdict.words)}</p>{_noise(report)}{_figures(report)}'
+        "</header>"
     )
+
+
+def _noise(report: Report) -> str:
+    """A profile that was disturbed says so where the answer stands."""
+    profile = replace(report.hardware, name="this answer")
+    return f'<p class="note">{escape(profile.warning)}</p>' if profile.warning else ""
 
 
 def _sampling(report: Report) -> str:
