@@ -130,9 +130,10 @@ def _charts(report: Report) -> str:
 def _tables(report: Report) -> str:
     return (
         f"<section><h2>Measured, side by side</h2>{methods_table(report)}{_gain(report)}"
-        '<p class="note">Rounds are interleaved, on prompts that calibration did not see. Speedup '
-        "of decoding leaves the reading of the prompt out, as the prediction does; its interval "
-        "takes prompts as independent units. Whole calls: median of the rounds, lowest to highest. "
+        '<p class="note">Rounds are interleaved, on prompts that calibration did not see; every '
+        "speedup is the median over prompts of ratios within a round. Speedup of decoding leaves "
+        "the reading of the prompt out, as the prediction does; its interval is that of the sign "
+        "test over prompts. Whole calls: the median, the slowest and the fastest prompt. "
         "The interval of the prediction is that of the acceptance vector alone, without the noise "
         "of the profile.</p><h2>The best of every family, predicted</h2>"
         f"{families_table(report)}</section>"
