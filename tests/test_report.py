@@ -1,6 +1,7 @@
 """The report: its file takes nothing wrong, its page needs nothing else and says the answer."""
 
 import copy
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -11,9 +12,10 @@ import pytest
 from reports import FLAT, NARROW, SLOW, content, report, row
 
 from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.measure.tune.intervals import Totals, speedup
+from sequoia_core.measure.tune.intervals import median_ratio, ratios_by_prompt
 from sequoia_core.plan.exports.registry import ENGINES
 from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.measurement import Noise
 from sequoia_core.report.launch import engine_export
 from sequoia_core.report.measured import Ratio
 from sequoia_core.report.page import report_page
@@ -178,43 +180,47 @@ def test_a_measurement_against_the_plan_says_whether_to_follow_it():
     assert "so follow the measurement." in paid_after_all
 
 
-def test_one_prompt_has_no_interval_and_the_words_say_so():
+def test_few_prompts_have_no_interval_and_the_words_say_so():
     base = report(FLAT, tree=1.5, chain=1.6)
     rows = tuple(replace(each, decode_low=None, decode_high=None) for each in base.rows)
     words = measured_words(replace(base, rows=rows, gain=Ratio(0.94, None, None)))
     assert words.startswith("Measured 1.50×. Against the plan")
-    assert words.endswith("one prompt cannot tell how sure that is.")
+    assert words.endswith("fewer than six prompts cannot tell how sure that is.")
 
 
 # The interval
 
 
-def test_the_interval_is_student_s_over_prompts():
-    """Two prompts whose rates differ by the same factor up and down: by hand."""
-    plain = [Totals(10, 10.0), Totals(10, 10.0)]
-    equal = speedup([Totals(10, 5.0), Totals(10, 5.0)], plain)
-    assert (equal.value, equal.low, equal.high) == (2.0, 2.0, 2.0)
-    ratio = speedup([Totals(10, 4.0), Totals(10, 6.0)], plain)
-    error = np.sqrt(2 * 2 * (0.5 - 0.4) ** 2)
-    assert ratio.value == 2.0
-    assert ratio.low == pytest.approx(2 * np.exp(-12.706 * error))
-    assert ratio.high == pytest.approx(2 * np.exp(12.706 * error))
-    assert speedup([Totals(10, 4.0)], [Totals(10, 8.0)]).low is None
+def test_a_ratio_is_the_median_over_prompts_of_the_medians_over_rounds():
+    own, base = [[2.0, 9.0], [4.0, 3.0], [2.0, 3.0]], [[1.0, 3.0], [1.0, 1.0], [1.0, 1.0]]
+    assert ratios_by_prompt(own, base) == [2.0, 3.0]
+    assert median_ratio([2.0, 3.0]) == Ratio(2.5, None, None)
 
 
-def test_the_interval_holds_what_it_promises_on_drawn_prompts():
-    """95 % coverage over 400 drawn sets of 10 prompts: off by 0.04 is 3.7 standard deviations."""
-    chance, hits = np.random.default_rng(1), 0
-    for _ in range(400):
-        seconds = chance.gamma(25, 0.04, size=(2, 10))
-        tokens = chance.integers(20, 40, size=10)
-        method, plain = (
-            [Totals(int(n), float(n * s / rate)) for n, s in zip(tokens, own, strict=True)]
-            for own, rate in zip(seconds, (2.0, 1.0), strict=True)
-        )
-        ratio = speedup(method, plain)
-        hits += ratio.low <= 2.0 <= ratio.high
-    assert hits / 400 == pytest.approx(0.95, abs=0.04)
+def test_the_interval_is_the_sign_test_s_and_needs_six_prompts():
+    assert median_ratio([1, 2, 3, 4, 5]) == Ratio(3, None, None)
+    assert median_ratio([6, 5, 4, 3, 2, 1]) == Ratio(3.5, 1, 6)
+    assert median_ratio(range(1, 11)) == Ratio(5.5, 2, 9)
+
+
+@pytest.mark.parametrize("count", [6, 7, 9, 10, 15])
+def test_the_interval_holds_the_median_of_all_orders_of_chance(count):
+    """Each value lies below the true median or above it, all 2^n ways enumerated."""
+    held = 0
+    for below in itertools.product((False, True), repeat=count):
+        signs = [-1 if low else 1 for low in below]
+        values = [1 + 0.01 * sign * (place + 1) for place, sign in enumerate(signs)]
+        ratio = median_ratio(values)
+        held += ratio.low <= 1.0 <= ratio.high
+    assert held / 2**count >= 0.95
+
+
+def test_a_machine_that_is_slow_for_some_runs_does_little_to_a_ratio():
+    quiet = [[1.7, 1.6, 1.8, 1.7, 1.9, 1.5, 1.7, 1.6]]
+    plain = [[1.0] * 8]
+    disturbed = [[1.0] * 6 + [0.02, 0.1]]
+    assert median_ratio(ratios_by_prompt(quiet, plain)).value == pytest.approx(1.7)
+    assert median_ratio(ratios_by_prompt(quiet, disturbed)).value == pytest.approx(1.75)
 
 
 # The page
@@ -287,6 +293,13 @@ def test_the_page_shows_tree_methods_machine_and_how_to_open_it():
     assert len([tag for tag, _ in read.tags if tag == "pre"]) >= len(ENGINES) + 1
     for words in ("a device", "2.13", "1.80×", "1.60×", "make run", "Add a file", "80 s"):
         assert words in read.text
+
+
+def test_a_noisy_profile_is_told_beside_the_answer():
+    noisy = replace(REPORT.hardware, noise=Noise(0.4, 0.5, "earlier and later"))
+    text = Reader(report_page(replace(REPORT, hardware=noisy))).text
+    assert "The measurement behind this answer was noisy" in text
+    assert "The measurement behind this answer" not in Reader(report_page(REPORT)).text
 
 
 def test_a_plan_of_plain_decoding_has_no_tree_to_draw():

@@ -17,13 +17,13 @@ MAX_RATE = 1e9
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRow:
-    """One method over all prompts, against plain decoding of the same rounds.
+    """One method over all prompts, against plain decoding of the same prompts and rounds.
 
-    speedup: of whole calls, median over the rounds; speedup_low, speedup_high: the rounds'
-    extremes. decode_speedup: without the reading of the prompt, which is what a plan predicts, over
-    all rounds; decode_low, decode_high: its 95 % interval with prompts as the independent units,
-    None for a single prompt. predicted_speedup, predicted_tokens_per_step: None for plain decoding.
-    Raises InputError that names the field.
+    tokens_per_second: of whole calls, the median. speedup: of whole calls, the median over prompts;
+    speedup_low, speedup_high: the slowest and the fastest prompt. decode_speedup: without the
+    reading of the prompt, which is what a plan predicts; decode_low, decode_high: its 95 % interval
+    with prompts as the independent units, None for fewer than six. predicted_speedup,
+    predicted_tokens_per_step: None for plain decoding. Raises InputError that names the field.
     """
 
     method: str
@@ -63,7 +63,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of two rates with its 95 % interval over prompts, None for a single prompt."""
+    """A ratio of two rates, and its 95 % interval over prompts: None for fewer than six."""
 
     value: float
     low: float | None

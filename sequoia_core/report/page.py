@@ -1,5 +1,6 @@
 """The report as one HTML page that needs nothing else: no request, no script, two themes."""
 
+from dataclasses import replace
 from datetime import datetime
 from html import escape
 
@@ -50,8 +51,15 @@ def _answer(report: Report) -> str:
         f'<header class="answer"><h1>{escape(headline(report))}</h1>'
         f'<p class="of">{escape(of)}; {escape(_sampling(report))}; {escape(created)}</p>'
         f"<p>{escape(predicted_words(report))} {escape(measured_words(report))}</p>"
-        f'<p class="note">{escape(report.plan.verdict.words)}</p>{_figures(report)}</header>'
+        f'<p class="note">{escape(report.plan.verdict.words)}</p>{_noise(report)}{_figures(report)}'
+        "</header>"
     )
+
+
+def _noise(report: Report) -> str:
+    """A profile that was disturbed says so where the answer stands."""
+    profile = replace(report.hardware, name="this answer")
+    return f'<p class="note">{escape(profile.warning)}</p>' if profile.warning else ""
 
 
 def _sampling(report: Report) -> str:
@@ -122,9 +130,10 @@ def _charts(report: Report) -> str:
 def _tables(report: Report) -> str:
     return (
         f"<section><h2>Measured, side by side</h2>{methods_table(report)}{_gain(report)}"
-        '<p class="note">Rounds are interleaved, on prompts that calibration did not see. Speedup '
-        "of decoding leaves the reading of the prompt out, as the prediction does; its interval "
-        "takes prompts as independent units. Whole calls: median of the rounds, lowest to highest. "
+        '<p class="note">Rounds are interleaved, on prompts that calibration did not see; every '
+        "speedup is the median over prompts of ratios within a round. Speedup of decoding leaves "
+        "the reading of the prompt out, as the prediction does; its interval is that of the sign "
+        "test over prompts. Whole calls: the median, the slowest and the fastest prompt. "
         "The interval of the prediction is that of the acceptance vector alone, without the noise "
         "of the profile.</p><h2>The best of every family, predicted</h2>"
         f"{families_table(report)}</section>"

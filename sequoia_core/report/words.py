@@ -80,7 +80,7 @@ def _rival(report: Report, row: MeasuredRow, chosen: MeasuredRow | None) -> str:
 def _doubt(report: Report, row: MeasuredRow, chosen: MeasuredRow | None) -> str:
     """How far a measurement that contradicts the plan is to be believed."""
     if row.decode_low is None:
-        return "one prompt cannot tell how sure that is."
+        return "fewer than six prompts cannot tell how sure that is."
     settled = row.decode_low > 1 if chosen is None else report.gain and report.gain.is_settled
     if settled:
         return "that is beyond chance, so follow the measurement."

@@ -24,7 +24,7 @@ class Amounts:
 
 DEFAULT = Amounts()
 QUICK = Amounts(
-    profile_seconds=12.0,
+    profile_seconds=20.0,
     calibration_seconds=15.0,
     benchmark_seconds=18.0,
     profile_repeats=4,

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -14,7 +14,7 @@ from sequoia_core.files import check_number
 from sequoia_core.measure.benchmark import BASELINE, Method, Outcome
 from sequoia_core.measure.methods import engine_method
 from sequoia_core.measure.tune.amounts import Amounts
-from sequoia_core.measure.tune.intervals import Totals, speedup
+from sequoia_core.measure.tune.intervals import median_ratio, ratios_by_prompt
 from sequoia_core.measure.tune.planning import Planned
 from sequoia_core.measure.tune.progress import Journey
 from sequoia_core.measure.tune.store import Part, Store
@@ -25,8 +25,8 @@ from sequoia_core.report.report import Reached
 
 STAGE = "benchmark"
 SETUP_PART, PART = "benchmark-prompts", "benchmark"
-# An interval over fewer prompts says nothing, so a slow machine takes the time for these.
-MOST_PROMPTS, FEWEST_PROMPTS = 10, 5
+# Fewer prompts have no interval, so a slow machine takes the time for these.
+MOST_PROMPTS, FEWEST_PROMPTS = 10, 6
 
 Round = list[dict[str, Outcome]]
 # One method's outcomes: for every round those of the prompts in order.
@@ -35,7 +35,7 @@ Calls = Sequence[Sequence[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """rows: of all methods. gain: the tree's rate over the chain's, None where one is missing."""
+    """rows: of all methods. gain: the tree's speed over the chain's, None where one is missing."""
 
     rows: tuple[MeasuredRow, ...]
     gain: Ratio | None
@@ -198,40 +198,41 @@ def _measured(rounds: Sequence[Round], planned: Planned) -> Measured:
     )
     gain = None
     if TREE_ROW in by_name and CHAIN_ROW in by_name:
-        gain = speedup(_totals(by_name[TREE_ROW]), _totals(by_name[CHAIN_ROW]))
+        gain = median_ratio(_ratios(by_name[TREE_ROW], by_name[CHAIN_ROW], _decode_rate))
     return Measured(rows, gain)
 
 
 def _row(name: str, own: Calls, plain: Calls, plan: Plan | None) -> MeasuredRow:
-    rates, plain_rates = [_rate(one) for one in own], [_rate(one) for one in plain]
-    speedups = [rate / base for rate, base in zip(rates, plain_rates, strict=True)]
+    whole = _ratios(own, plain, _rate)
+    decoding = median_ratio(_ratios(own, plain, _decode_rate))
     everything = [outcome for one in own for outcome in one]
-    ratio = speedup(_totals(own), _totals(plain))
     return MeasuredRow(
         method=name,
         budget=plan.budget if plan else 1,
         depth=plan.depth if plan else 0,
-        tokens_per_second=median(rates),
+        tokens_per_second=median(_rate(outcome) for outcome in everything),
         tokens_per_step=sum(o.tokens for o in everything) / sum(o.steps for o in everything),
-        speedup=median(speedups),
-        speedup_low=min(speedups),
-        speedup_high=max(speedups),
-        decode_speedup=ratio.value,
-        decode_low=ratio.low,
-        decode_high=ratio.high,
+        speedup=median(whole),
+        speedup_low=min(whole),
+        speedup_high=max(whole),
+        decode_speedup=decoding.value,
+        decode_low=decoding.low,
+        decode_high=decoding.high,
         predicted_speedup=plan.speedup if plan else None,
         predicted_tokens_per_step=plan.expected_tokens if plan else None,
     )
 
 
-def _rate(calls: Sequence[Outcome]) -> float:
-    """Tokens per second of whole calls."""
-    return sum(each.tokens for each in calls) / sum(each.seconds for each in calls)
+def _ratios(own: Calls, base: Calls, rate: Callable[[Outcome], float]) -> list[float]:
+    rates = [[[rate(outcome) for outcome in one] for one in calls] for calls in (own, base)]
+    return ratios_by_prompt(*rates)
 
 
-def _totals(rounds: Calls) -> list[Totals]:
-    """Each prompt's tokens and seconds of decoding, over all rounds."""
-    return [
-        Totals(sum(each.tokens for each in own), sum(each.decode_seconds for each in own))
-        for own in zip(*rounds, strict=True)
-    ]
+def _rate(outcome: Outcome) -> float:
+    """Tokens per second of the whole call."""
+    return outcome.tokens / outcome.seconds
+
+
+def _decode_rate(outcome: Outcome) -> float:
+    """The same without the reading of the prompt."""
+    return outcome.tokens / outcome.decode_seconds

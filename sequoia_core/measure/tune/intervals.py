@@ -1,50 +1,52 @@
-"""A speedup with its interval: prompts are the independent units, rounds repeat them."""
+"""How much faster, and how sure that is: ratios within a round of a prompt, and their median.
 
-import math
+A ratio compares two runs of one prompt made within seconds of each other, so what slows the machine
+for longer than that hits both. Medians leave out what it does to single runs. Prompts are the
+independent units: their rounds are joined by a median first.
+"""
+
 from collections.abc import Sequence
-from dataclasses import dataclass
+from math import comb
+from statistics import median
 
 from sequoia_core.report.measured import Ratio
 
-# Student's t for 95 %, by degrees of freedom 1 to 30; beyond, the normal distribution is near.
-STUDENT_95 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-    2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
-    2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-NORMAL_95 = 1.96
+LEVEL = 0.95
+# The range of so many values holds the median in at least 95 % of all cases.
+FEWEST_FOR_INTERVAL = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """One prompt's tokens and seconds by one method, over all rounds."""
+def ratios_by_prompt(
+    own: Sequence[Sequence[float]], base: Sequence[Sequence[float]]
+) -> list[float]:
+    """Each prompt's rate over another one's, the median of its rounds.
 
-    tokens: float
-    seconds: float
-
-
-def speedup(method: Sequence[Totals], base: Sequence[Totals]) -> Ratio:
-    """Tokens per second of a method over another's, over the same prompts in order.
-
-    The interval is the delta method's on the logarithm: how much each prompt's tokens and seconds
-    pull the two rates, with Student's t for few prompts. So it says how far another choice of
-    prompts may lead.
+    own, base: rates of every round, by prompt in the same order.
     """
-    value, count = _rate(method) / _rate(base), len(method)
-    if count < 2:
-        return Ratio(value, None, None)
-    pulls = [a - b for a, b in zip(_pulls(method), _pulls(base), strict=True)]
-    error = math.sqrt(count / (count - 1) * sum(pull * pull for pull in pulls))
-    t = STUDENT_95[count - 2] if count - 2 < len(STUDENT_95) else NORMAL_95
-    factor = math.exp(t * error)
-    return Ratio(value, value / factor, value * factor)
+    return [
+        median(rate / other for rate, other in zip(rates, others, strict=True))
+        for rates, others in zip(zip(*own, strict=True), zip(*base, strict=True), strict=True)
+    ]
 
 
-def _rate(totals: Sequence[Totals]) -> float:
-    return sum(each.tokens for each in totals) / sum(each.seconds for each in totals)
+def median_ratio(ratios: Sequence[float]) -> Ratio:
+    """The median over prompts, and the interval of the sign test: exact for any distribution.
+
+    It lies between two of the ratios themselves, the narrowest such that holds the median of all
+    prompts there could be in 95 % of cases or more. Fewer than six prompts have none.
+
+    >>> median_ratio([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    Ratio(value=5, low=2, high=8)
+    """
+    ordered, count = sorted(ratios), len(ratios)
+    if count < FEWEST_FOR_INTERVAL:
+        return Ratio(median(ordered), None, None)
+    left_out = 0
+    while _coverage(count, left_out + 1) >= LEVEL:
+        left_out += 1
+    return Ratio(median(ordered), ordered[left_out], ordered[count - 1 - left_out])
 
 
-def _pulls(totals: Sequence[Totals]) -> list[float]:
-    """What each prompt adds to the logarithm of the rate, to first order; they sum to 0."""
-    tokens, seconds = sum(each.tokens for each in totals), sum(each.seconds for each in totals)
-    return [each.tokens / tokens - each.seconds / seconds for each in totals]
+def _coverage(count: int, left_out: int) -> float:
+    """Chance that the median lies between the values left when so many go at either end."""
+    return 1 - 2 * sum(comb(count, k) for k in range(left_out + 1)) / 2**count
