@@ -16,7 +16,11 @@ from sequoia_core.measure.comparison import (
     temperatures_in,
 )
 from sequoia_core.measure.paired import coverage, median_interval, ratio_interval, speedups
+from sequoia_core.measure.proposal import effort, propose
 from sequoia_core.measure.summary import summarise, text_words, verdict
+from sequoia_core.plan.acceptance import load_acceptance
+from sequoia_core.plan.hardware import load_hardware
+from sequoia_core.plan.optimizer import make_plan
 
 # Intervals
 
@@ -154,6 +158,41 @@ def test_temperatures_that_cannot_be_are_named(text, words):
 
 def test_temperatures_are_taken_once_each():
     assert temperatures_in("0.6, 0,0.60 ,") == [0.6, 0.0]
+
+
+# Before the start
+
+PROFILE, VECTOR = load_hardware("cpu-2-cores"), load_acceptance("bundled-t0.6")
+
+
+def test_a_proposal_is_what_the_planner_says_and_says_nothing_of_other_rules():
+    tree = propose("sequoia", 0.6, VECTOR, PROFILE)
+    plan = make_plan(VECTOR, PROFILE)
+    assert (tree.entry.budget, tree.entry.predicted_speedup) == (plan.budget, plan.speedup)
+    assert tree.entry.level_sizes == tuple(plan.level_sizes)
+    other = propose("topk", 0.6, VECTOR, PROFILE, budget=12, depth=3).entry
+    assert (other.budget, other.predicted_speedup, other.acceptance_rule) == (12, None, "sequoia")
+    grown = propose("dynamic", 0.6, VECTOR, PROFILE, budget=12, depth=3).entry
+    assert (grown.budget, grown.depth, grown.level_sizes) == (12, 3, ())
+    assert propose(BASELINE, 0.6, None, PROFILE).entry == Entry(BASELINE, 0.6, 1, 0)
+    assert propose("hf-assisted", 0.6, None, PROFILE).plan is None
+
+
+def test_auto_keeps_its_own_size_and_wants_its_own_rule():
+    free, wished = (propose("auto", 0.6, VECTOR, PROFILE, budget=n).entry for n in (None, 9))
+    assert free == wished
+    with pytest.raises(InputError, match="or leave auto out"):
+        propose("auto", 0.6, load_acceptance("bundled-t0.6-topk"), PROFILE)
+
+
+def test_runs_and_seconds_are_told_before_the_start():
+    plain, tree = propose(BASELINE, 0.6, None, PROFILE), propose("sequoia", 0.6, VECTOR, PROFILE)
+    told = effort([plain, tree], prompts=4, repeats=3, new_tokens=10, tuning_prompts=3)
+    assert (told.measured, told.warm_up, told.tuning) == (24, 2, 0)
+    each = 10 * PROFILE.target(1) + 10 * PROFILE.plain_overhead_seconds
+    assert told.seconds == pytest.approx(13 * each * (1 + 1 / tree.plan.speedup))
+    assisted = propose("hf-assisted", 0.6, None, PROFILE)
+    assert effort([plain, assisted], 1, 1, 10, tuning_prompts=3).tuning == 11 * 2 * 3 + 1
 
 
 # What is said

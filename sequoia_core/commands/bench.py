@@ -3,12 +3,11 @@
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sequoia_core.assets import asset
-from sequoia_core.commands._methods import Planned, add_planning_arguments, planned_method
+from sequoia_core.commands._methods import add_planning_arguments
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
@@ -20,23 +19,17 @@ from sequoia_core.commands._models import (
 from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.packing import native_dtypes
-from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, write_json
-from sequoia_core.measure.compare import compare, make_arms
-from sequoia_core.measure.comparison import (
-    BASELINE,
-    NAMES,
-    Comparison,
-    Entry,
-    planned_entry,
-    temperatures_in,
-)
+from sequoia_core.measure.compare import check_prompts, compare, make_arms
+from sequoia_core.measure.comparison import BASELINE, NAMES, Comparison, temperatures_in
 from sequoia_core.measure.comparison_file import read_comparison, to_dict
+from sequoia_core.measure.proposal import Proposal, propose
 from sequoia_core.measure.recording import origin_of
+from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
-from sequoia_core.plan.methods import NAMES as PLANNED
-from sequoia_core.plan.presets import bundled_hardware
+from sequoia_core.plan.methods import METHODS, rule_fits
+from sequoia_core.plan.presets import bundled_acceptance, bundled_hardware
 
 # Openings that no bundled acceptance vector was calibrated on: ten to judge, three to tune with.
 PROMPT_FILE = "bench_prompts.jsonl"
@@ -72,31 +65,30 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     if arguments.out:
         check_writable(arguments.out)
     names = _names(arguments.methods)
-    settings = [
-        replace(sampling_settings(arguments), temperature=temperature)
-        for temperature in _temperatures(arguments)
-    ]
+    temperatures = _temperatures(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
     arguments.dtype, arguments.hardware = _dtype_and_hardware(arguments)
-    entries = [_entry(name, own, arguments, progress) for own in settings for name in names]
-    result = to_dict(_measured(arguments, entries, settings[0], prompts, progress))
+    proposals = [
+        _proposal(name, temperature, arguments, progress)
+        for temperature in temperatures
+        for name in names
+    ]
+    result = to_dict(_measured(arguments, proposals, prompts, progress))
     if arguments.out:
         write_json(arguments.out, result)
     return result
 
 
 def _measured(
-    arguments: Namespace,
-    entries: Sequence[tuple[Entry, Any]],
-    settings: GenerationSettings,
-    prompts: list[str],
-    progress: Say,
+    arguments: Namespace, proposals: Sequence[Proposal], prompts: list[str], progress: Say
 ) -> Comparison:
+    settings = sampling_settings(arguments)
     pair = load_named_pair(arguments, progress)
-    ids = encoded(pair, prompts, arguments.chat)
-    origin, tell = origin_of(pair), by_fraction(progress)
+    ids, tell = encoded(pair, prompts, arguments.chat), by_fraction(progress)
+    check_prompts(pair, ids, settings)
+    origin = origin_of(pair)
     # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
-    arms = make_arms(pair, entries, settings, ids[-3:], progress=tell)
+    arms = make_arms(pair, proposals, settings, ids[-3:], progress=tell)
     runs = compare(
         arms, ids[:PROMPTS], repeats=arguments.repeats, seed=settings.seed, progress=tell
     )
@@ -124,16 +116,17 @@ def _temperatures(arguments: Namespace) -> list[float]:
     return temperatures_in(arguments.temperatures)
 
 
-def _entry(
-    name: str, settings: GenerationSettings, arguments: Namespace, say: Say
-) -> tuple[Entry, Any]:
-    """The entry at the settings' temperature with its method; Hugging Face's have none of ours."""
-    if name not in PLANNED:
-        return Entry(name, settings.temperature), None
-    own = Namespace(**{**vars(arguments), "temperature": settings.temperature})
-    planned: Planned = planned_method(name, own, say)
-    entry = planned_entry(name, settings.temperature, planned.plan, planned.acceptance)
-    return entry, planned.method
+def _proposal(name: str, temperature: float, arguments: Namespace, say: Say) -> Proposal:
+    """The method with the best tree of its family; `say` tells of a vector of another rule."""
+    hardware = load_hardware(arguments.hardware)
+    if name not in METHODS:
+        return propose(name, temperature, None, hardware)
+    rule = METHODS[name].rule
+    acceptance = load_acceptance(arguments.acceptance or bundled_acceptance(temperature, rule))
+    proposal = propose(name, temperature, acceptance, hardware)
+    if not rule_fits(name, acceptance):
+        say(f"{name} is planned with {acceptance.name}, which holds for {acceptance.rule}")
+    return proposal
 
 
 def _dtype_and_hardware(arguments: Namespace) -> tuple[str, str]:

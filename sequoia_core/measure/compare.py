@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from sequoia_core.decode.engine import GenerationSettings
-from sequoia_core.decode.methods import Method, plain_method
+from sequoia_core.decode.engine import Engine, GenerationSettings
+from sequoia_core.decode.methods import Method, named_method, plain_method
 from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.decode.steering import Steering
 from sequoia_core.errors import InputError
+from sequoia_core.measure.auto import Auto
 from sequoia_core.measure.comparison import (
     BASELINE,
     HF_ASSISTED,
@@ -25,6 +26,8 @@ from sequoia_core.measure.methods import (
     hf_generate,
     tuned_assistant_tokens,
 )
+from sequoia_core.measure.proposal import Proposal, duration
+from sequoia_core.plan.methods import AUTO
 
 
 def _quiet(fraction: float, text: str) -> None:
@@ -47,33 +50,49 @@ class Arm:
 
 def make_arms(
     pair: ModelPair,
-    entries: Sequence[tuple[Entry, Method | Steering | None]],
+    proposals: Sequence[Proposal],
     settings: GenerationSettings,
     tuning_prompts: Sequence[Prompt],
     *,
     progress: Progress = _quiet,
     go_on: Callable[[], None] = lambda: None,
 ) -> list[Arm]:
-    """The arms of these entries, each with its method; None for those of Hugging Face.
+    """The arms of what is proposed, on this pair.
 
     hf-assisted is tuned here, on prompts that nothing is judged on, and its entry then says how
     many tokens it drafts. go_on: called in every step of every run, to end it by raising.
     """
     arms = []
-    for entry, method in entries:
+    for proposal in proposals:
+        entry = proposal.entry
         own = replace(settings, temperature=entry.temperature)
         if entry.method == HF_GENERATE:
-            arms.append(Arm(entry, hf_generate(pair, own, go_on)))
+            run = hf_generate(pair, own, go_on)
         elif entry.method == HF_ASSISTED:
             progress(0.0, f"tuning {HF_ASSISTED} at temperature {entry.temperature:g}")
             count = tuned_assistant_tokens(pair, own, list(tuning_prompts), go_on)
-            progress(0.0, f"{HF_ASSISTED} drafts {count} tokens")
             entry = replace(entry, depth=count, budget=count + 1)
-            arms.append(Arm(entry, hf_assisted(pair, own, count, go_on)))
+            run = hf_assisted(pair, own, count, go_on)
         else:
-            method = plain_method() if method is None else method
-            arms.append(Arm(entry, engine_method(pair, own, method, go_on)))
+            run = engine_method(pair, own, _method(proposal), go_on)
+        arms.append(Arm(entry, run))
     return arms
+
+
+def _method(proposal: Proposal) -> Method | Steering:
+    name, plan = proposal.entry.method, proposal.plan
+    if plan is None:
+        return plain_method()
+    if name == AUTO:
+        return Auto(proposal.acceptance, proposal.hardware)
+    return named_method(name, plan.tree, proposal.entry.depth)
+
+
+def check_prompts(pair: ModelPair, prompts: Sequence[Prompt], settings: GenerationSettings) -> None:
+    """Raise InputError for a prompt that is empty or too long, before anything is measured."""
+    engine = Engine(pair)
+    for prompt in prompts:
+        engine.run(prompt, settings, plain_method(), trace=False)
 
 
 def compare(
@@ -170,16 +189,3 @@ class _Clock:
             left = (time.perf_counter() - self._started) / self._done * (self._total - self._done)
             text += f"; {duration(left)} left"
         self._progress(self._done / self._total, text)
-
-
-def duration(seconds: float) -> str:
-    """About how long, as people say it.
-
-    >>> duration(3.2), duration(95), duration(4000)
-    ('about 3 s', 'about 2 min', 'about 1 h 7 min')
-    """
-    if seconds < 60:
-        return f"about {max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    hours, rest = divmod(minutes, 60)
-    return f"about {hours} h {rest} min" if hours else f"about {minutes} min"

@@ -15,6 +15,10 @@ BASELINE = PLAIN
 HF_GENERATE, HF_ASSISTED = "hf-generate", "hf-assisted"
 NAMES = (*ENGINE_NAMES, HF_GENERATE, HF_ASSISTED)
 MAX_TEMPERATURES = 10
+# Hugging Face's own defaults (20 tokens, confidence threshold 0.4) are no serious rival, so its
+# constant is tuned over these, each tried so often on each tuning prompt.
+ASSISTANT_TOKENS = range(2, 13)
+TUNING_REPEATS = 2
 
 
 Progress = Callable[[float, str], None]

@@ -13,12 +13,7 @@ from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.decode.steering import Steering
 from sequoia_core.decode.timing import PARTS, now
 from sequoia_core.decode.trace import Seconds
-from sequoia_core.measure.comparison import Outcome
-
-# Hugging Face's own defaults (20 tokens, confidence threshold 0.4) are no serious rival, so its
-# constant is tuned over these.
-ASSISTANT_TOKENS = range(2, 13)
-TUNING_REPEATS = 2
+from sequoia_core.measure.comparison import ASSISTANT_TOKENS, TUNING_REPEATS, Outcome
 
 Method = Callable[..., Outcome]
 GoOn = Callable[[], None]
