@@ -29,7 +29,7 @@ from sequoia_core.files import (
 )
 from sequoia_core.measure.comparison import BASELINE, NAMES, Comparison, Entry, Run
 from sequoia_core.measure.paired import speedups
-from sequoia_core.measure.summary import Summary, summarise
+from sequoia_core.measure.summary import PARTS, Summary, summarise
 
 KIND = "benchmark"
 MAX_BYTES = 32_000_000
@@ -42,7 +42,6 @@ MAX_SECONDS = 1e7
 MAX_TOKENS = 1_000_000
 MAX_NODES = 100_000
 MAX_FACTOR = 1e6
-PARTS = ("draft", "verify", "sample", "commit")
 COLUMNS = (
     "method",
     "temperature",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import comb
 from statistics import median
 
-from sequoia_core.measure.comparison import BASELINE, Comparison
+from sequoia_core.measure.comparison import BASELINE, Comparison, Entry
 
 LEVEL = 0.95
 PROMPTS, REPEATS = "prompts", "repeats"
@@ -107,3 +107,9 @@ def speedups(comparison: Comparison) -> list[float]:
         if run.method == BASELINE
     }
     return [run.rate / plain[run.temperature, run.prompt, run.repeat] for run in comparison.runs]
+
+
+def speedups_by_prompt(comparison: Comparison, entry: Entry) -> dict[int, float]:
+    """An entry's speedup on every prompt that it has runs of, the median of the repeats."""
+    ratios = _ratios(comparison, entry.temperature, entry.method, BASELINE, lambda run: run.rate)
+    return {prompt: median(repeats) for prompt, repeats in ratios.items()}

@@ -12,6 +12,8 @@ from sequoia_core.measure.paired import (
     ratio_interval,
 )
 
+PARTS = ("draft", "verify", "sample", "commit")
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -67,8 +69,7 @@ def _summary(comparison: Comparison, entry: Entry, runs: list[Run]) -> Summary:
 def _parts(runs: list[Run], tokens: int) -> Seconds | None:
     if any(run.parts is None for run in runs):
         return None
-    names = ("draft", "verify", "sample", "commit")
-    return Seconds(*(sum(getattr(run.parts, name) for run in runs) / tokens for name in names))
+    return Seconds(*(sum(getattr(run.parts, part) for run in runs) / tokens for part in PARTS))
 
 
 def verdict(comparison: Comparison) -> list[str]:
@@ -167,8 +168,8 @@ def text_words(comparison: Comparison) -> list[str]:
     prompts = len({run.prompt for run in known})
     if not parted:
         return [
-            f"At temperature 0 all methods wrote the tokens of plain decoding, on "
-            f"{'the prompt' if prompts == 1 else f'all {prompts} prompts'}."
+            "At temperature 0 all methods wrote the tokens of plain decoding, one by one "
+            f"({prompts} prompt{'' if prompts == 1 else 's'})."
         ]
     sentences = [
         f"At temperature 0 {method} left plain decoding's text on {_places(places, prompts)}."
