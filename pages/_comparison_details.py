@@ -14,7 +14,7 @@ FIGURES = {
     "tokens/s": ("%.1f", "All tokens over all seconds of whole calls."),
     "speedup": (
         TIMES,
-        "Tokens a second of whole calls over plain decoding's in the same round, median of prompts.",
+        "Tokens a second of whole calls over plain decoding's in the same round; median.",
     ),
     "alone": (TIMES, "The speedup of decoding alone, without the reading of the prompt."),
     "predicted": (TIMES, "What the plan says of decoding alone."),
@@ -40,8 +40,8 @@ def figures(summaries: Sequence[Summary]) -> None:
     )
     st.caption(
         "Speedups are those of whole calls over plain decoding in the same round: the median over "
-        "prompts, with the interval of the sign test. “Alone” leaves out the reading of the prompt; "
-        "this is what a plan predicts. Split: draft / verify / sample / commit."
+        "prompts, with the interval of the sign test. “Alone” leaves out the reading of the "
+        "prompt; this is what a plan predicts. Split: draft / verify / sample / commit."
     )
 
 

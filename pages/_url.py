@@ -48,8 +48,9 @@ def note_link_mistakes(
     if key not in st.session_state:
         mistakes = link_mistakes(st.query_params.to_dict(), choices)
         for name, options in (several or {}).items():
+            one = name.removesuffix("s")
             for value in filter(None, st.query_params.get_all(name)):
-                mistakes += link_mistakes({name: value}, {name: options})
+                mistakes += link_mistakes({one: value}, {one: options})
         st.session_state[key] = mistakes
     for mistake in st.session_state[key]:
         st.warning(mistake)
