@@ -21,16 +21,21 @@ EMPTY = (
     "Compare: every method goes on from every prompt on this machine, in turn with plain decoding. "
     "Or load a file that this page or `python -m sequoia_core bench --out` has written."
 )
+RESULTS_SECONDS = 4.0
 
 
 def panel() -> None:
-    """Polls while the session's comparison is queued or running."""
+    """Progress, then results; both poll while the session's comparison is queued or running.
+
+    Results are drawn seldom: what draws them takes time from what is being measured.
+    """
     job: Job | None = st.session_state.get("compare_job")
     active = job is not None and job.active
-    st.fragment(_panel, run_every=1.0 if active else None)(job, active)
+    st.fragment(_progress, run_every=1.0 if active else None)(job, active)
+    st.fragment(_shown, run_every=RESULTS_SECONDS if active else None)(active)
 
 
-def _panel(job: Job | None, was_active: bool) -> None:
+def _progress(job: Job | None, was_active: bool) -> None:
     touch()
     if was_active and not job.active:
         st.rerun()
@@ -38,7 +43,10 @@ def _panel(job: Job | None, was_active: bool) -> None:
     done = coming is not None and coming.read() is not None
     kept = "The rounds that were done are kept below." if done else "No round was done yet."
     job_line(job, doing="Comparing", stopped=f"Stopped. {kept}")
-    name = shelf_row(live=was_active)
+
+
+def _shown(live: bool) -> None:
+    name = shelf_row(live=live)
     if name is None:
         st.info(EMPTY)
         return

@@ -18,6 +18,7 @@ from sequoia_core.measure.comparison_file import (
     to_json,
     write_comparison,
 )
+from sequoia_core.measure.summary import verdict
 
 COMPARISON = steady(2, sequoia=2.0, hf_generate=0.9)
 
@@ -164,5 +165,6 @@ def test_the_command_shows_what_any_of_the_two_has_written(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "big with small, float32, a machine, 1 thread, 2 prompts, 2 repeats" in shown
     assert "| sequoia | 24.0 | 2.00 (2.00 to 2.00) | 2.00, 2.50 | 3.00, 2.60 |" in shown
+    assert all(sentence in shown for sentence in verdict(COMPARISON))
     assert main(["bench", "--show", str(tmp_path / "none.json")]) == 2
     assert "it does not exist" in capsys.readouterr().err

@@ -159,7 +159,7 @@ def describe(result: dict[str, Any]) -> str:
             "|---|---|---|---|---|",
         ]
         lines += [_line(row) for row in rows if row["temperature"] == temperature]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *result["verdict"]])
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from sequoia_core.decode.steering import Steering
 from sequoia_core.errors import InputError
 from sequoia_core.measure.auto import Auto
 from sequoia_core.measure.comparison import (
+    ASSISTANT_TOKENS,
     BASELINE,
     HF_ASSISTED,
     HF_GENERATE,
@@ -69,14 +70,21 @@ def make_arms(
         if entry.method == HF_GENERATE:
             run = hf_generate(pair, own, go_on)
         elif entry.method == HF_ASSISTED:
-            progress(0.0, f"tuning {HF_ASSISTED} at temperature {entry.temperature:g}")
-            count = tuned_assistant_tokens(pair, own, list(tuning_prompts), go_on)
+            count = tuned_assistant_tokens(
+                pair, own, list(tuning_prompts), go_on, _tuning(entry, progress)
+            )
             entry = replace(entry, depth=count, budget=count + 1)
             run = hf_assisted(pair, own, count, go_on)
         else:
             run = engine_method(pair, own, _method(proposal), go_on)
         arms.append(Arm(entry, run))
     return arms
+
+
+def _tuning(entry: Entry, progress: Progress) -> Callable[[int], None]:
+    words = f"tuning {entry.method} at temperature {entry.temperature:g}"
+    most = ASSISTANT_TOKENS[-1]
+    return lambda count: progress(0.0, f"{words}: {count} draft tokens, of up to {most}")
 
 
 def _method(proposal: Proposal) -> Method | Steering:

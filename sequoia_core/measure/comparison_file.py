@@ -2,7 +2,7 @@
 
 Reading trusts nothing: methods are known ones, every number is finite and within its range, no run
 stands twice, and every run has its run of plain decoding to be compared with. The error names the
-field. `rows` are there for scripts; they follow from `runs` and are not read.
+field. `rows` and `verdict` are there for scripts; they follow from `runs` and are not read.
 """
 
 import csv
@@ -29,7 +29,7 @@ from sequoia_core.files import (
 )
 from sequoia_core.measure.comparison import BASELINE, NAMES, Comparison, Entry, Run
 from sequoia_core.measure.paired import speedups
-from sequoia_core.measure.summary import PARTS, Summary, summarise
+from sequoia_core.measure.summary import PARTS, Summary, summarise, text_words, verdict
 
 KIND = "benchmark"
 MAX_BYTES = 32_000_000
@@ -67,6 +67,7 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         KIND,
         {
             "rows": [_row(summary) for summary in summarise(comparison)],
+            "verdict": [*verdict(comparison), *text_words(comparison)],
             "entries": [asdict(entry) for entry in comparison.entries],
             "prompts": list(comparison.prompts),
             "repeats": comparison.repeats,

@@ -90,11 +90,19 @@ def hf_assisted(
 
 
 def tuned_assistant_tokens(
-    pair: ModelPair, settings: GenerationSettings, prompts: list[Prompt], go_on: GoOn = _go_on
+    pair: ModelPair,
+    settings: GenerationSettings,
+    prompts: list[Prompt],
+    go_on: GoOn = _go_on,
+    tell: Callable[[int], None] = lambda count: None,
 ) -> int:
-    """The constant that is fastest on these prompts, each tried twice after a warm-up."""
+    """The constant that is fastest on these prompts, each tried twice after a warm-up.
+
+    tell: told every constant before it is tried.
+    """
 
     def seconds_per_token(count: int) -> float:
+        tell(count)
         method = hf_assisted(pair, settings, count, go_on)
         outcomes = [method(prompt) for prompt in prompts for _ in range(TUNING_REPEATS)]
         return sum(o.seconds for o in outcomes) / sum(o.tokens for o in outcomes)
