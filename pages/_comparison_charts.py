@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages._charts import is_dark
 from pages._dots import LEGEND, Dot, dots
 from sequoia_core.measure.comparison import BASELINE
 from sequoia_core.measure.summary import PARTS, Summary
@@ -16,10 +17,9 @@ PART_COLOURS = {
     "verify": "#0072b2",
     "sample": "#d55e00",
     "commit": "#8c8c8c",
-    PROMPT: "#c7c7c7",
-    WHOLE: "#c7c7c7",
 }
-STRIPES = {"dashArrayX": [1, 0], "dashArrayY": [2, 4], "rotation": 0.785, "color": "#6b6b6b"}
+REST_LIGHT, REST_DARK = "#c7c7c7", "#5c5a57"
+STRIPES = {"dashArrayX": [1, 0], "dashArrayY": [2, 4], "rotation": 0.785, "color": "#8c8c8c"}
 MILLI = 1000
 
 
@@ -40,6 +40,8 @@ def tokens_chart(summaries: Sequence[Summary]) -> None:
     """Tokens per step by method and temperature; hollow: what the plan predicted."""
     points = []
     for summary in summaries:
+        if summary.entry.method == BASELINE:
+            continue  # One, always; and without it both charts have the same rows.
         row, group, told = summary.entry.method, _group(summary), _words(summary)
         measured, predicted = summary.tokens_per_step, summary.entry.predicted_tokens_per_step
         points.append(Dot(row, group, measured, f"{told}: {measured:.2f} tokens per step"))
@@ -58,13 +60,28 @@ def _words(summary: Summary) -> str:
 
 
 def time_chart(summaries: Sequence[Summary]) -> None:
-    """Milliseconds a token in parts, a bar for each method and temperature."""
-    several = len({summary.entry.temperature for summary in summaries}) > 1
-    labels = [f"{s.entry.method}, {_group(s)}" if several else s.entry.method for s in summaries]
-    values = {name: [_part(summary, name) for summary in summaries] for name in PART_COLOURS}
+    """Milliseconds a token in parts, a bar for each method, one temperature at a time."""
+    groups = list(dict.fromkeys(map(_group, summaries)))
+    chosen = groups[0]
+    if len(groups) > 1:
+        chosen = st.segmented_control(
+            "Temperature",
+            groups,
+            default=chosen,
+            required=True,
+            key="time_at",
+            label_visibility="collapsed",
+        )
+    _time_bars([summary for summary in summaries if _group(summary) == chosen])
+
+
+def _time_bars(summaries: Sequence[Summary]) -> None:
+    values = {
+        name: [_part(summary, name) for summary in summaries] for name in (*PARTS, PROMPT, WHOLE)
+    }
     option = {
         "animation": False,
-        "grid": {"left": 150, "right": 18, "top": 30, "bottom": 28, "outerBoundsMode": "none"},
+        "grid": {"left": 96, "right": 18, "top": 30, "bottom": 28, "outerBoundsMode": "none"},
         "legend": LEGEND,
         "tooltip": {
             "trigger": "axis",
@@ -74,7 +91,7 @@ def time_chart(summaries: Sequence[Summary]) -> None:
         "xAxis": {"type": "value"},
         "yAxis": {
             "type": "category",
-            "data": labels,
+            "data": [summary.entry.method for summary in summaries],
             "inverse": True,
             "axisTick": {"show": False},
         },
@@ -87,7 +104,7 @@ def time_chart(summaries: Sequence[Summary]) -> None:
                 "itemStyle": _part_style(name),
                 "data": values[name],
             }
-            for name in PART_COLOURS
+            for name in values
             if any(values[name])
         ],
     }
@@ -95,7 +112,7 @@ def time_chart(summaries: Sequence[Summary]) -> None:
         option,
         key="comparison_time",
         height=64 + 24 * len(summaries),
-        alt="Milliseconds a token by part of the work, for every method and temperature",
+        alt="Milliseconds a token by part of the work, for every method",
     )
 
 
@@ -108,5 +125,5 @@ def _part(summary: Summary, name: str) -> float | None:
 
 
 def _part_style(name: str) -> dict[str, Any]:
-    style = {"color": PART_COLOURS[name]}
+    style = {"color": PART_COLOURS.get(name, REST_DARK if is_dark() else REST_LIGHT)}
     return style | ({"decal": STRIPES} if name == WHOLE else {})

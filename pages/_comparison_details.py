@@ -9,6 +9,8 @@ from sequoia_core.measure.paired import speedups_by_prompt
 from sequoia_core.measure.summary import Summary
 
 TIMES, TWO = "%.2f×", "%.2f"
+# Rows up to which a table shows all of itself.
+SHORT = 24
 # Column: its format, and what it says.
 FIGURES = {
     "tokens/s": ("%.1f", "All tokens over all seconds of whole calls."),
@@ -18,9 +20,9 @@ FIGURES = {
     ),
     "alone": (TIMES, "The speedup of decoding alone, without the reading of the prompt."),
     "predicted": (TIMES, "What the plan says of decoding alone."),
-    "tokens/step": (TWO, "Tokens that a step commits, the bonus token included."),
+    "per step": (TWO, "Tokens that a step commits, the bonus token included."),
     "planned": (TWO, "What the plan says of tokens per step."),
-    "hits": ("percent", "Steps that accept at least one drafted token."),
+    "hits": ("%.0f%%", "Steps that accept at least one drafted token."),
 }
 
 
@@ -31,6 +33,7 @@ def figures(summaries: Sequence[Summary]) -> None:
         {name: [row[name] for row in rows] for name in rows[0]},
         hide_index=True,
         placeholder="–",
+        height="content" if len(rows) <= SHORT else "auto",
         alt="Figures of every method at every temperature",
         column_config={
             name: st.column_config.NumberColumn(format=form, help=words, width=72)
@@ -55,9 +58,9 @@ def _row(summary: Summary) -> dict[str, object]:
         "interval": f"{speedup.low:.2f} to {speedup.high:.2f}" if speedup.count > 1 else "–",
         "alone": alone.median if alone else None,
         "predicted": entry.predicted_speedup,
-        "tokens/step": summary.tokens_per_step,
+        "per step": summary.tokens_per_step,
         "planned": entry.predicted_tokens_per_step,
-        "hits": summary.hit_rate,
+        "hits": None if summary.hit_rate is None else 100 * summary.hit_rate,
         "split, %": _split(summary),
     }
 
