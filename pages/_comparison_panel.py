@@ -61,11 +61,11 @@ def _shown(live: bool) -> None:
 def _results(record: Comparing, comparison: Comparison) -> None:
     summaries = summarise(comparison)
     _answer(record, comparison)
-    left, right = st.columns(2, gap="medium")
-    with left:
+    halves = st.container(horizontal=True, gap="medium")
+    with halves.container(key="half_speedup"):
         st.markdown("**Speedup over plain decoding**")
         speedup_chart(summaries)
-    with right:
+    with halves.container(key="half_tokens"):
         st.markdown("**Tokens per step** (hollow: predicted)")
         tokens_chart(summaries)
     st.markdown("**Milliseconds a token, and where they go**")

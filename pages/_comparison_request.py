@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pages import _library as library
 from pages._inputs import NO_HARDWARE, vector_name
@@ -12,6 +13,8 @@ from sequoia_core.measure.proposal import Effort, Proposal, duration, effort, pr
 from sequoia_core.plan.methods import METHODS
 
 MOST_OWN = 50
+# Each move of a control asks for all trees again, and most of them are the same ones.
+_planned = lru_cache(maxsize=256)(propose)
 
 Names = tuple[str, str | None]
 Sizes = tuple[int | None, int | None]
@@ -71,7 +74,7 @@ def _proposal(method: str, temperature: float, names: Names, sizes: Sizes) -> Pr
     if method in METHODS:
         vector = library.acceptance(vector_name(acceptance, temperature, METHODS[method].rule))
     budget, depth = sizes
-    return propose(
+    return _planned(
         method, temperature, vector, library.hardware(hardware), budget=budget, depth=depth
     )
 

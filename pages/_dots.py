@@ -15,6 +15,7 @@ HUES_LIGHT = ("#0072B2", "#D55E00", "#007A5A", "#8E4585", "#6b6b6b", "#111111")
 HUES_DARK = ("#56B4E9", "#E8743B", "#3CB78E", "#CC79A7", "#a3a3a3", "#F0E442")
 SPREAD, NEAREST = 0.66, 0.22
 LEGEND = {
+    "type": "scroll",
     "top": 0,
     "left": 0,
     "itemGap": 12,
@@ -67,7 +68,12 @@ def _option(rows: list[str], points: Sequence[Dot], series: list[dict[str, Any]]
         "grid": {"left": 96, "right": 18, "top": 30, "bottom": 28, "outerBoundsMode": "none"},
         "legend": LEGEND,
         "tooltip": {"trigger": "item", "formatter": "{b}"},
-        "xAxis": {"type": "value", "min": ends[0], "max": ends[1]},
+        "xAxis": {
+            "type": "value",
+            "min": ends[0],
+            "max": ends[1],
+            "axisLine": {"onZero": False},
+        },
         "yAxis": [
             {"type": "category", "data": rows, "inverse": True, "axisTick": {"show": False}},
             {"type": "value", **between},

@@ -11,6 +11,7 @@ from pages import _comparison_shelf as shelf
 from pages._comparison_request import asked, effort_words
 from pages._inputs import fitting_hardware
 from pages._state import server
+from pages._worker import DONE
 from sequoia_core.errors import InputError
 from sequoia_core.measure.comparison import BASELINE, NAMES
 from sequoia_core.measure.comparison_file import to_json
@@ -191,6 +192,27 @@ def test_a_comparison_runs_is_kept_when_the_page_is_left_and_the_next_one_is_sto
     assert says(app, "Stopped.")
     assert "chain, sequoia at 0" in app.selectbox(key="shown_comparison").options
     assert app.session_state["comparisons"]["chain, sequoia at 0"] is record
+
+
+def other_page() -> None:
+    import streamlit as st
+
+    from pages._under_way import under_way
+    from pages._worker import RUNNING, Job
+
+    job = Job(1, "s", "comparison", lambda job: None, lambda job: False, RUNNING)
+    job.report(0.25, "run 3 of 12, chain at temperature 0")
+    st.session_state.setdefault("compare_job", job)
+    under_way("Explore")
+
+
+def test_the_other_pages_say_where_the_comparison_is_until_it_has_ended():
+    app = AppTest.from_function(other_page, default_timeout=60).run()
+    assert [shown.value for shown in app.sidebar.subheader] == ["Comparison"]
+    [progress] = app.sidebar.get("progress")
+    assert "run 3 of 12, chain at temperature 0" in progress.proto.text
+    app.session_state["compare_job"].state = DONE
+    assert not app.run().sidebar.subheader
 
 
 def test_a_prompt_that_does_not_fit_is_named_before_anything_runs():

@@ -1,13 +1,15 @@
 """Comparisons: the order of runs, intervals of medians, and what is said of them."""
 
 from dataclasses import replace
-from itertools import product
+from itertools import count, product
 
 import pytest
 from comparisons import comparison_of, steady
+from fakes import tiny_pair
 
+from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError
-from sequoia_core.measure.compare import Arm, compare
+from sequoia_core.measure.compare import Arm, compare, make_arms
 from sequoia_core.measure.comparison import (
     BASELINE,
     Comparison,
@@ -25,24 +27,24 @@ from sequoia_core.plan.optimizer import make_plan
 # Intervals
 
 
-@pytest.mark.parametrize("count", range(1, 11))
+@pytest.mark.parametrize("values", range(1, 11))
 @pytest.mark.parametrize("trimmed", [0, 1, 2])
-def test_coverage_is_the_share_of_all_sign_patterns_whose_range_holds_the_median(count, trimmed):
+def test_coverage_is_the_share_of_all_sign_patterns_whose_range_holds_the_median(values, trimmed):
     # The values lie above (1) or below (0) the true median, each with chance 1/2, independently.
-    patterns = product((0, 1), repeat=count)
-    held = sum(trimmed < sum(signs) < count - trimmed for signs in patterns)
-    assert coverage(count, trimmed) == pytest.approx(held / 2**count)
+    patterns = product((0, 1), repeat=values)
+    held = sum(trimmed < sum(signs) < values - trimmed for signs in patterns)
+    assert coverage(values, trimmed) == pytest.approx(held / 2**values)
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 6, 8, 9, 10, 20, 40])
-def test_an_interval_is_the_narrowest_that_holds_in_95_percent_or_else_the_whole_range(count):
-    interval = median_interval([float(value) for value in range(count)], "prompts")
+@pytest.mark.parametrize("values", [1, 2, 5, 6, 8, 9, 10, 20, 40])
+def test_an_interval_is_the_narrowest_that_holds_in_95_percent_or_else_the_whole_range(values):
+    interval = median_interval([float(value) for value in range(values)], "prompts")
     trimmed = int(interval.low)
-    assert interval.high == count - 1 - trimmed
-    assert interval.coverage == coverage(count, trimmed)
-    assert coverage(count, trimmed + 1) < 0.95
-    assert interval.sure == (count >= 6)
-    assert interval.median == (count - 1) / 2
+    assert interval.high == values - 1 - trimmed
+    assert interval.coverage == coverage(values, trimmed)
+    assert coverage(values, trimmed + 1) < 0.95
+    assert interval.sure == (values >= 6)
+    assert interval.median == (values - 1) / 2
 
 
 def test_repeats_of_a_prompt_are_joined_before_prompts_are_counted():
@@ -132,6 +134,28 @@ def test_work_that_is_stopped_keeps_the_rounds_that_were_done():
     with pytest.raises(KeyboardInterrupt):
         compare(arms, ["a", "b"], repeats=3, progress=until, keep=kept.append)
     assert [len(own) for own in kept] == [2, 2]
+
+
+@pytest.mark.parametrize("method", [BASELINE, "dynamic", "hf-generate", "hf-assisted"])
+def test_a_run_is_ended_between_two_steps_and_the_next_one_is_whole(method):
+    calls, stop_at = count(), [-1]
+
+    def go_on():
+        if next(calls) == stop_at[0]:
+            raise KeyboardInterrupt
+
+    pair, settings = tiny_pair(), GenerationSettings(max_new_tokens=9, temperature=0.6)
+    proposal = propose(method, 0.6, VECTOR, PROFILE)
+    [arm] = make_arms(pair, [proposal], settings, ["t1 t2"], go_on=go_on)
+    stop_at[0] = next(calls) + 2
+    with pytest.raises(KeyboardInterrupt):
+        arm.run("t1 t2 t3", 0)
+    outcome = arm.run("t1 t2 t3", 0)
+    assert (outcome.tokens, len(outcome.token_ids)) == (9, 9)
+    assert arm.run("t1 t2 t3", 0).token_ids == outcome.token_ids
+    if method == "hf-assisted":
+        assert arm.entry.depth in range(2, 13)
+        assert arm.entry.budget == arm.entry.depth + 1
 
 
 def test_a_temperature_without_plain_decoding_is_refused():
