@@ -43,6 +43,7 @@ def _buttons(wanted: Asked | None) -> None:
 
 def _start(wanted: Asked) -> None:
     """Queue the comparison, or say why it cannot be."""
+    st.session_state.comparison_mistake = ""
     worker, record = server().worker, Comparing()
     request = Request(
         wanted.proposals,

@@ -270,7 +270,9 @@ def test_where_nothing_beats_plain_decoding_it_is_said():
     [(1, "Over 2 repeats"), (3, "Over 3 prompts such an interval holds in 75% of cases")],
 )
 def test_too_few_prompts_are_said_to_be_too_few(prompts, words_):
-    assert words_ in words(steady(prompts, chain=2.0))
+    said = words(steady(prompts, chain=2.0))
+    assert words_ in said
+    assert ("With one prompt" in said) == (prompts == 1)
     assert "such an interval" not in words(steady(6, chain=2.0))
 
 
@@ -282,7 +284,7 @@ def test_plain_decoding_alone_leaves_nothing_to_say():
 def test_equal_texts_are_confirmed_and_others_are_located():
     same = steady(chain=2.0)
     assert text_words(same) == [
-        "At temperature 0 all methods wrote the tokens of plain decoding, one by one (6 prompts)."
+        "At temperature 0 all methods wrote the text of plain decoding, token for token (6 prompts)."
     ]
     parted = replace(same, runs=(*same.runs[:3], replace(same.runs[3], shared_tokens=7),
                                  *same.runs[4:]))  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sequoia_core.decode.trace import Seconds
 from sequoia_core.measure.comparison import BASELINE, Comparison, Entry, Run
 from sequoia_core.measure.paired import (
-    PROMPTS,
+    REPEATS,
     Interval,
     decode_ratio_interval,
     ratio_interval,
@@ -75,7 +75,7 @@ def _parts(runs: list[Run], tokens: int) -> Seconds | None:
 def verdict(comparison: Comparison) -> list[str]:
     """A sentence for each temperature: the fastest, by how much, and what is as good as it.
 
-    Then one on how often the intervals hold, where that is less than 95%.
+    Then what there is to doubt: intervals that hold in less than 95% of cases, a single prompt.
     """
     summaries = summarise(comparison)
     sentences = [
@@ -136,19 +136,21 @@ def _range(interval: Interval) -> str:
 
 
 def _doubt(summaries: Sequence[Summary]) -> list[str]:
-    """How often the intervals hold, from the least sure of them."""
+    """How often the intervals hold, from the least sure of them, and what they are about."""
     if not summaries:
         return []
     least = min((summary.speedup for summary in summaries), key=lambda speedup: speedup.coverage)
-    if least.sure:
-        return []
     if least.count == 1:
         return ["A single run of a prompt says nothing of the noise: take more prompts or repeats."]
-    unit = "six prompts" if least.over == PROMPTS else "six repeats"
-    return [
-        f"Over {least.count} {least.over} such an interval holds in {least.coverage:.0%} of cases; "
-        f"with {unit} or more it holds in 95%."
-    ]
+    doubts = []
+    if not least.sure:
+        doubts.append(
+            f"Over {least.count} {least.over} such an interval holds in {least.coverage:.0%} of "
+            f"cases; with six {least.over} or more it holds in 95%."
+        )
+    if least.over == REPEATS:
+        doubts.append("With one prompt, intervals are about its repeats and not other prompts.")
+    return doubts
 
 
 def text_words(comparison: Comparison) -> list[str]:
@@ -168,7 +170,7 @@ def text_words(comparison: Comparison) -> list[str]:
     prompts = len({run.prompt for run in known})
     if not parted:
         return [
-            "At temperature 0 all methods wrote the tokens of plain decoding, one by one "
+            "At temperature 0 all methods wrote the text of plain decoding, token for token "
             f"({prompts} prompt{'' if prompts == 1 else 's'})."
         ]
     sentences = [
