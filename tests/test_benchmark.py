@@ -118,7 +118,8 @@ def test_several_temperatures_give_a_file_of_runs_in_which_greedy_texts_agree(ca
     assert sum(tree.level_sizes) == tree.budget
     assert tree.predicted_speedup > 1
     assert text_words(comparison) == [
-        "At temperature 0 all methods wrote the text of plain decoding, token for token (2 prompts)."
+        "At temperature 0 all methods wrote the text of plain decoding, token for token "
+        "(2 prompts)."
     ]
 
 

@@ -284,7 +284,8 @@ def test_plain_decoding_alone_leaves_nothing_to_say():
 def test_equal_texts_are_confirmed_and_others_are_located():
     same = steady(chain=2.0)
     assert text_words(same) == [
-        "At temperature 0 all methods wrote the text of plain decoding, token for token (6 prompts)."
+        "At temperature 0 all methods wrote the text of plain decoding, token for token "
+        "(6 prompts)."
     ]
     parted = replace(same, runs=(*same.runs[:3], replace(same.runs[3], shared_tokens=7),
                                  *same.runs[4:]))  # fmt: skip
