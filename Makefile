@@ -38,7 +38,7 @@ bench: env  ## measure every method side by side (other settings: make bench ARG
 bench-plan: env  ## time the planner and compare it with a plain transcription of its recurrence
 	@$(BIN)/python -m tools.planner $(ARGS)
 
-gpu-check: ## on a GPU machine with its own torch: correctness, bench, hardware profile
+gpu-check: ## on a GPU machine with its own torch: correctness, hardware profile, bench, figures
 	@"$(PYTHON)" tools/gpu_check.py $(ARGS)
 
 paper: env  ## compare with the paper's tables (into docs/PAPER.md: make paper ARGS=--update)

@@ -18,5 +18,5 @@ st.html(asset("style.css"))
 
 page = navigation()
 sidebar()
-under_way(page.title)
+under_way(page)
 page.run()

@@ -10,12 +10,13 @@ def add_file() -> None:
     """A popover with upload and paste, and what came of the last one."""
     with st.popover("Add a file", width="stretch"):
         st.file_uploader(
-            "Acceptance, hardware, plan, growmap or path list",
+            "Acceptance, hardware, plan, report, growmap, path list or a model's config.json",
             type="json",
             key="upload",
             on_change=_take_upload,
             max_upload_size=library.MAX_BYTES // 1_000_000,
-            help="JSON files that the command line writes and this page offers for download.",
+            help="JSON files that the command line writes and this page offers for download. A "
+            "Hugging Face model's config.json gives its shape to the Hardware page.",
         )
         st.text_area(
             "Or what your server has counted",
@@ -39,11 +40,26 @@ def _take_upload() -> None:
         _say("")
         return
     try:
-        shelf, name = library.add_file(upload.name, upload.getvalue())
+        added = library.add_file(upload.name, upload.getvalue())
     except SequoiaError as error:
         _say(str(error), failed=True)
         return
-    _say(f"“{name}” was added to {'the families' if shelf == library.TREES else shelf}.")
+    places = [
+        f"“{name}” was added to {'the families' if shelf == library.TREES else shelf}."
+        for shelf, name in added
+    ]
+    st.session_state.new_profile = dict(added).get(library.HARDWARE)
+    _say(" ".join(places))
+    if len(added) > 1:
+        _pick(dict(reversed(added)))
+
+
+def _pick(first: dict[str, str]) -> None:
+    """Show a report's parts at once: its profile, and the first of its vectors."""
+    for shelf in (library.HARDWARE, library.ACCEPTANCE):
+        st.session_state[shelf] = first[shelf]
+    # The popover may close as the controls above it change, and its note with it.
+    st.toast(f"“{first[library.HARDWARE]}” is shown: its profile, acceptance and plan.")
 
 
 def _take_counters() -> None:

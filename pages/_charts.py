@@ -9,6 +9,7 @@ LIGHT = {"accepted": "#0072B2", "rejected": "#D55E00", "muted": "#8c8c8c", "text
 DARK = {"accepted": "#56B4E9", "rejected": "#D55E00", "muted": "#8c8c8c", "text": "#eceae6"}
 GROUND = {"light": "#ffffff", "dark": "#171614"}
 GRID = {"left": 38, "right": 14, "top": 34, "bottom": 42, "outerBoundsMode": "none"}
+LEGEND_ROW = 20
 # Lines differ in dash as well as in colour.
 DASHES = ("solid", "dashed", "dotted", [8, 3, 2, 3], [2, 2], [12, 4])
 
@@ -39,8 +40,12 @@ def lines(
     level: float | None = None,
     symbols: bool = False,
     height: int = 280,
+    legend_rows: int = 1,
 ) -> None:
-    """Named curves as lines; `at` marks an x by a vertical line, `level` a y by a dotted one."""
+    """Named curves as lines; `at` marks an x by a vertical line, `level` a y by a dotted one.
+
+    legend_rows: lines that the names need; in one they scroll where they do not fit.
+    """
     series = [
         {
             "name": name,
@@ -61,9 +66,9 @@ def lines(
         series[0]["markLine"] = _marks(at, level)
     option = {
         "animation": False,
-        "grid": GRID,
+        "grid": GRID | {"top": GRID["top"] + LEGEND_ROW * (legend_rows - 1)},
         "legend": {
-            "type": "scroll",
+            "type": "scroll" if legend_rows == 1 else "plain",
             "top": 0,
             "left": 0,
             "itemGap": 8,

@@ -11,6 +11,7 @@ from pages._inputs import (
     AUTO,
     acceptance_choices,
     acceptance_picker,
+    behind,
     hardware_picker,
     vector_name,
     vector_note,
@@ -30,9 +31,13 @@ NONE = "none"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the page shows. modelled: with its interval, where the profile was modelled here."""
+    """What the page shows. modelled: with its interval, where the profile was modelled here.
+
+    profile: behind one context length; picked: the same with all that it was measured at.
+    """
 
     profile: HardwareProfile
+    picked: HardwareProfile
     modelled: Modelled | None
     versus: HardwareProfile | None
     acceptance: AcceptanceVector
@@ -53,6 +58,7 @@ def note_mistakes() -> None:
 def hardware_controls() -> Shown | None:
     """All controls; None where they fit nothing, which they then say."""
     keep_measured()
+    _look_at_new()
     source = st.segmented_control(
         "Source",
         [PROFILES, MODEL],
@@ -70,9 +76,12 @@ def hardware_controls() -> Shown | None:
     vector = _draft()
     try:
         with place:
-            profile, modelled = _modelled() if source == MODEL else (_picked(), None)
+            picked, modelled = _modelled() if source == MODEL else (_picked(), None)
+            profile = behind(picked)
         other = None if versus == NONE else library.hardware(versus)
-        return Shown(profile, modelled, other, library.acceptance(vector))
+        if other is not None:
+            other = other.at_context(profile.context_length)
+        return Shown(profile, picked, modelled, other, library.acceptance(vector))
     except SequoiaError as error:
         place.error(str(error))
         return None
@@ -80,6 +89,12 @@ def hardware_controls() -> Shown | None:
         if source == PROFILES:
             measure_machine()
         add_file()
+
+
+def _look_at_new() -> None:
+    """Whoever has just measured or added a profile wants to see it."""
+    if name := st.session_state.pop("new_profile", None):
+        st.session_state.update(hardware=name, source=PROFILES)
 
 
 def _picked() -> HardwareProfile:

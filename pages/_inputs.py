@@ -51,12 +51,37 @@ def hardware_picker(place, on_change: Callable[[], None]) -> str | None:
     )
 
 
+def behind(profile: HardwareProfile) -> HardwareProfile:
+    """The profile behind the context that a picker names, where it was measured at several."""
+    lengths = profile.context_lengths
+    if len(lengths) == 1:
+        return profile
+    wanted = st.selectbox(
+        "Behind how many tokens",
+        lengths,
+        lengths.index(profile.context_length),
+        key=f"behind_{'_'.join(map(str, lengths))}",
+        format_func="{:,} tokens".format,
+        help="Passes take longer the more text they look back on. This profile was measured behind "
+        "several lengths.",
+    )
+    return profile.at_context(wanted)
+
+
+def noise_note(profile: HardwareProfile) -> None:
+    """A caption where the measurement that is planned with was noisy."""
+    if profile.warning:
+        st.caption(f"⚠ {profile.warning}")
+
+
 def hardware_note(name: str | None) -> None:
     """A caption where the profile's seconds are not those of the loaded pair."""
     engine = server().worker.resident
     with suppress(SequoiaError):
         if name and (words := hardware_words(name, engine and engine.pair)):
             st.caption(words)
+        if name:
+            noise_note(library.hardware(name))
 
 
 def hardware_words(name: str, pair) -> str:

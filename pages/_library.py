@@ -1,47 +1,26 @@
 """What can be planned with: the bundled presets, and the files that this session has added."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Any
 
 import streamlit as st
 
+from pages._file_kinds import ACCEPTANCE, HARDWARE, SHAPES, SHELVES, TREES, told
 from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.files import check_tag, parse_json
 from sequoia_core.plan.acceptance import (
     AcceptanceVector,
-    acceptance_from_dict,
     list_acceptance_presets,
     load_acceptance,
 )
 from sequoia_core.plan.counters.registry import read_counters
 from sequoia_core.plan.hardware import (
     HardwareProfile,
-    hardware_from_dict,
     list_hardware_presets,
     load_hardware,
 )
-from sequoia_core.plan.plan import plan_from_dict
-from sequoia_core.tree.formats import from_growmap, from_paths
+from sequoia_core.plan.model_shape import ModelShape, list_shapes, load_shape
 from sequoia_core.tree.token_tree import TokenTree
 
-ACCEPTANCE, HARDWARE, TREES = "acceptance", "hardware", "trees"
-PATHS = "paths"
-SHELVES = {
-    "acceptance": ACCEPTANCE,
-    "hardware": HARDWARE,
-    "plan": TREES,
-    "growmap": TREES,
-    PATHS: TREES,
-}
-READERS: dict[str, Callable[[Any], Any]] = {
-    "acceptance": acceptance_from_dict,
-    "hardware": hardware_from_dict,
-    "plan": lambda content: plan_from_dict(content).tree,
-    "growmap": from_growmap,
-    PATHS: from_paths,
-}
 MAX_BYTES = 5_000_000
 MAX_FILES = 32
 
@@ -76,22 +55,40 @@ def tree(name: str) -> TokenTree | None:
     return _own(TREES).get(name)
 
 
-def add_file(file_name: str, data: bytes) -> tuple[str, str]:
-    """Take in a file: a vector, a profile, a plan, growmap or path list. Returns (shelf, name).
+def shape_names() -> list[str]:
+    """Models' shapes to choose from: the bundled, then the session's own."""
+    return [*list_shapes(), *_own(SHAPES)]
 
-    Nothing of an earlier file is lost: an equal name gets a number. Raises FileFormatError, with
-    the field, for anything else.
+
+def shape(name: str) -> ModelShape:
+    """The shape of this name; a SequoiaError if there is none."""
+    own = _own(SHAPES).get(name)
+    if own is None and name not in list_shapes():
+        raise InputError(f"There is no shape called {name!r}.")
+    return own or load_shape(name)
+
+
+def add_file(file_name: str, data: bytes) -> list[tuple[str, str]]:
+    """Take in a vector, a profile, a plan, growmap, path list, a model's config.json, or all that
+    a report holds.
+
+    Returns (shelf, name) of each part. Nothing of an earlier file is lost: an equal name gets a
+    number. Raises FileFormatError, with the field, for anything else.
     """
     if len(data) > MAX_BYTES:
         raise FileFormatError(
             f"{file_name} has {len(data) / 1e6:.1f} MB, and at most {MAX_BYTES / 1e6:.0f} are read."
         )
-    if sum(map(len, _library().values())) >= MAX_FILES:
+    parts = told(file_name, data)
+    if sum(map(len, _library().values())) + len(parts) > MAX_FILES:
         raise InputError(f"This session holds {MAX_FILES} files, the most it keeps: reload it.")
-    shelf, value = _told(file_name, data)
-    name = _free_name(shelf, PurePath(file_name).stem)
+    return [(shelf, _keep(shelf, stem, value)) for shelf, stem, value in parts]
+
+
+def _keep(shelf: str, stem: str, value: Any) -> str:
+    name = _free_name(shelf, stem)
     _own(shelf)[name] = value if shelf == TREES else replace(value, name=name)
-    return shelf, name
+    return name
 
 
 def add_profile(profile: HardwareProfile, name: str) -> str:
@@ -122,39 +119,15 @@ def add_counters(text: str) -> tuple[str, tuple[str, ...]]:
     return name, reading.notes
 
 
-def _told(file_name: str, data: bytes) -> tuple[str, Any]:
-    """Which shelf a file belongs to, and what it holds."""
-    content = parse_json(data, file_name)
-    kind = PATHS if isinstance(content, list) else _kind(content, file_name)
-    if kind != PATHS:
-        check_tag(content, kind, file_name)
-    try:
-        return SHELVES[kind], READERS[kind](content)
-    except (InputError, FileFormatError) as error:
-        raise FileFormatError(f"{file_name}: {error}") from error
-
-
-def _kind(content: Any, file_name: str) -> str:
-    tag = content.get("format") if isinstance(content, dict) else None
-    kind = str(tag).removeprefix("sequoia-")
-    if kind not in SHELVES:
-        known = ", ".join(f"sequoia-{name}" for name in SHELVES if name != PATHS)
-        raise FileFormatError(
-            f"{file_name} is none of the files that planning takes ({known}, a list of paths): "
-            f"its format is {tag!r}."
-        )
-    return kind
-
-
 def _free_name(shelf: str, stem: str) -> str:
-    taken = {*acceptance_names(), *hardware_names(), *tree_names()}
+    taken = {*acceptance_names(), *hardware_names(), *tree_names(), *shape_names()}
     stem = "".join(c for c in stem if c.isprintable())[:60] or shelf
     numbered = (f"{stem} ({number})" for number in range(2, MAX_FILES + 2))
     return next(name for name in (stem, *numbered) if name not in taken)
 
 
 def _library() -> dict[str, dict[str, Any]]:
-    return st.session_state.setdefault("library", {ACCEPTANCE: {}, HARDWARE: {}, TREES: {}})
+    return st.session_state.setdefault("library", {shelf: {} for shelf in set(SHELVES.values())})
 
 
 def _own(shelf: str) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 import streamlit as st
 
+from pages import _library as library
 from pages._sliders import LINK
 from sequoia_core.errors import InputError
 from sequoia_core.plan.gpu import Gpu, list_gpus, load_gpu, typed_in_gpu
-from sequoia_core.plan.model_shape import DTYPE_BYTES, list_shapes, load_shape
+from sequoia_core.plan.model_shape import DTYPE_BYTES
 from sequoia_core.plan.modelled import CONTEXT, Modelled, model_profile
+from sequoia_core.plan.roofline import LAUNCHES
 
 TYPED = "typed in"
 SAME = "the target's"
@@ -15,12 +17,13 @@ TARGET, DRAFT = "llama-3-8b", "llama-3.2-1b"
 
 def modelled_choices() -> dict[str, list[str]]:
     """What the pickers here offer, by parameter."""
-    shapes = list_shapes()
+    shapes = library.shape_names()
     return {
         "gpu": [*list_gpus(), TYPED],
         "target_shape": shapes,
         "draft_shape": shapes,
         "weights": [SAME, *DTYPE_BYTES],
+        "launch": list(LAUNCHES),
     }
 
 
@@ -35,6 +38,14 @@ def modelled_controls() -> Modelled:
     left, right = st.columns(2)
     weights = left.selectbox("Dtype", choices["weights"], key="weights", bind=LINK)
     context = right.number_input("Context", 1, 131_072, CONTEXT, key="context", bind=LINK)
+    launch = st.selectbox(
+        "Launched by",
+        choices["launch"],
+        key="launch",
+        bind=LINK,
+        help="graphs: every operation a kernel of its own, replayed from CUDA graphs. compiled: "
+        "fused kernels, as serving engines have. eager: launched one by one by the host.",
+    )
     offload = st.toggle(
         "Target's layers on the host",
         key="offload",
@@ -43,10 +54,16 @@ def modelled_controls() -> Modelled:
         "every pass.",
     )
     dtype = None if weights == SAME else weights
-    target, draft = load_shape(target), load_shape(draft)
+    target, draft = library.shape(target), library.shape(draft)
     gpu = load_gpu(name) if figures is None else _typed_in(figures, dtype or target.dtype)
     return model_profile(
-        gpu, target, draft, dtype=dtype, context_length=int(context), offload=offload
+        gpu,
+        target,
+        draft,
+        dtype=dtype,
+        context_length=int(context),
+        launch=launch,
+        offload=offload,
     )
 
 

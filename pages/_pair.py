@@ -11,7 +11,8 @@ from pages._worker import Job, Worker
 class PairChoice:
     """What the sidebar asks for; target and draft both None means the bundled pair.
 
-    cost: the shape whose cost the bundled pair takes, None to leave it as it is.
+    cost: the shape whose cost the bundled pair takes, None to leave it as it is. offload: the
+    target's layers stay in main memory.
     """
 
     target: str | None = None
@@ -19,6 +20,7 @@ class PairChoice:
     device: str = "auto"
     dtype: str = "auto"
     cost: str | None = None
+    offload: bool = False
 
 
 def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
@@ -30,7 +32,14 @@ def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
         from sequoia_core.decode.engine import Engine
         from sequoia_core.decode.pair import PairSpec, load_pair
 
-        spec = PairSpec(choice.target, choice.draft, choice.device, choice.dtype, choice.cost)
+        spec = PairSpec(
+            choice.target,
+            choice.draft,
+            choice.device,
+            choice.dtype,
+            choice.cost,
+            offload=choice.offload,
+        )
         worker.resident = Engine(load_pair(spec, job.report))
         # Hundreds of thousands of objects of torch and transformers stay for good. Streamlit
         # collects garbage after every run of a page, and would walk them all, 0.2 s each time.

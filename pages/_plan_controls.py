@@ -12,8 +12,10 @@ from pages._inputs import (
     NO_HARDWARE,
     acceptance_choices,
     acceptance_picker,
+    behind,
     hardware_picker,
     known_tokens,
+    noise_note,
     vector_name,
     vector_note,
 )
@@ -107,14 +109,17 @@ def _draft() -> str:
     return name
 
 
-def _machine() -> str | None:
-    name = hardware_picker(st, lambda: None)
+def _machine() -> tuple[str | None, int]:
+    """The profile's name, and how many tokens its passes look back on."""
+    name, context_length = hardware_picker(st, lambda: None), 0
     # A profile that cannot be read is planning's error to show, where the plan would be.
     with suppress(SequoiaError):
         profile = library.hardware(name) if name else None
         if profile:
             st.caption(f"{profile.origin.capitalize()}: {profile.device}, {profile.dtype}.")
-    return name
+            context_length = behind(profile).context_length
+            noise_note(profile)
+    return name, context_length
 
 
 def _tree() -> tuple[str, object, bool]:
@@ -163,13 +168,20 @@ def _versus() -> str:
 
 
 def _try(
-    acceptance: str, scale: float, hardware: str | None, versus: str, family: str, wishes: dict
+    acceptance: str,
+    scale: float,
+    hardware: tuple[str | None, int],
+    versus: str,
+    family: str,
+    wishes: dict,
 ) -> tuple[Planned | None, str]:
-    if hardware is None:
+    name, context_length = hardware
+    if name is None:
         return None, NO_HARDWARE
     try:
-        vector, profile = scaled(library.acceptance(acceptance), scale), library.hardware(hardware)
-        other = None if versus == SAME else library.hardware(versus)
+        vector = scaled(library.acceptance(acceptance), scale)
+        profile = library.hardware(name).at_context(context_length)
+        other = None if versus == SAME else library.hardware(versus).at_context(context_length)
         own = library.tree(family)
         if "budget" not in wishes:
             # Left to itself the plan keeps to passes that the profile knows.

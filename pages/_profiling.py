@@ -13,7 +13,7 @@ from sequoia_core.plan.hardware import HardwareProfile
 class Profiling:
     """One profile on its way; `profile` is None until it is done."""
 
-    context_length: int
+    context_lengths: list[int]
     profile: HardwareProfile | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -38,7 +38,8 @@ def profile_work(worker: Worker, profiling: Profiling) -> Callable[[Job], None]:
         profiling.finish(
             profile_pair(
                 worker.resident.pair,
-                context_length=profiling.context_length,
+                context_length=profiling.context_lengths[0],
+                further_contexts=profiling.context_lengths[1:],
                 progress=job.report_or_stop,
             )
         )

@@ -42,8 +42,9 @@ def _model_pair(was_active: bool) -> None:
     dtype = dtype_column.selectbox(
         "Dtype", ["auto", "float32", "bfloat16", "float16"], key="dtype", persist_state="session"
     )
+    offload = _offload() if source == OWN or cost else False
     if st.button("Load", key="load", width="stretch", disabled=server().load.active):
-        _load(source, PairChoice(target or None, draft or None, device, dtype, cost))
+        _load(source, PairChoice(target or None, draft or None, device, dtype, cost, offload))
     _status()
     if was_active and not server().load.active:
         st.rerun()
@@ -76,6 +77,16 @@ def _cost() -> str | None:
 
 def _cost_label(name: str) -> str:
     return name if name == AS_IT_IS else f"{name} ({_millions(SHAPES[name].parameters)})"
+
+
+def _offload() -> bool:
+    return st.toggle(
+        "Offload the target",
+        key="offload_target",
+        persist_state="session",
+        help="For targets larger than the GPU's memory: the layers stay in main memory and are "
+        "copied over in every pass. The text is the same; on a CPU there is nothing to gain.",
+    )
 
 
 @st.cache_data(show_spinner=False)
@@ -115,11 +126,13 @@ def _status() -> None:
 def _facts(pair) -> None:
     target, draft = pair.parameters
     st.markdown(f"**{pair.target_name}** verifies  \n**{pair.draft_name}** drafts")
-    if pair.voices != (pair.target_name, pair.draft_name):
+    if pair.voices != (pair.target.name, pair.draft.name):
         st.caption(f"Stand-in: a larger model's cost, the text of {pair.voices[0]}.")
+    elsewhere = pair.target.host_bytes
+    host = f" and {elsewhere / 1e6:,.0f} MB of main memory" if elsewhere else ""
     st.caption(
         f"{_millions(target)} and {_millions(draft)} parameters · {pair.device} · {pair.dtype} · "
-        f"{pair.memory_bytes / 1e6:,.0f} MB · context {pair.context_length:,} tokens"
+        f"{pair.memory_bytes / 1e6:,.0f} MB{host} · context {pair.context_length:,} tokens"
     )
 
 

@@ -9,10 +9,13 @@ from pages._worker import Job
 EVERY_SECONDS = 5.0
 
 
-def under_way(page_title: str) -> None:
-    """Where the comparison is; it also keeps it alive, since its own page is not looked at."""
+def under_way(page) -> None:
+    """Where the comparison is, on every page but its own; looking at it keeps it alive.
+
+    page: what st.navigation has picked.
+    """
     job: Job | None = st.session_state.get("compare_job")
-    if page_title != "Compare" and job is not None and job.active:
+    if job is not None and job.active and page.title != "Compare":
         with st.sidebar:
             st.fragment(_line, run_every=EVERY_SECONDS)(job)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from sequoia_core.errors import InputError, SequoiaError
+from sequoia_core.errors import EndedElsewhereError, InputError, ProcessError, SequoiaError
 
 # Name and one-line help. Module sequoia_core.commands.<name> offers add_parser(subparsers) ->
 # parser, run(arguments, progress) -> dict of JSON values, describe(result) -> text for people, and
@@ -24,6 +24,7 @@ COMMANDS = {
     "profile": "measure this machine's seconds by token count",
     "model-hardware": "model a GPU that you do not have, for a pair",
     "bench": "measure every method side by side",
+    "tune": "profile, calibrate, plan and benchmark in one go, with a report",
     "verify": "check that every method is lossless for a pair",
     "stand-in": "give the bundled pair the cost of a larger one, its text unchanged",
 }
@@ -41,22 +42,47 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted.
 
-    A command whose result can be a failed check says so with 1.
+    A command whose result can be a failed check says so with 1. Of several processes that torchrun
+    has started, the first prints; the others do so only where it cannot say what has happened.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    place, count = _place()
     try:
         command = next((word for word in argv if word in COMMANDS), None)
         module = _module(command) if command else None
         arguments = _parser(command, module).parse_args(argv)
-        result = module.run(arguments, _progress)
+        result = _run(module, arguments, count)
     except SequoiaError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        if place and not isinstance(error, ProcessError):
+            # torchrun ends the others when one fails, and the first must have time to say why.
+            return EXIT_OK
+        if not isinstance(error, EndedElsewhereError):
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("error: interrupted.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        if not place:
+            # A command that can be taken up again says so.
+            print(f"error: {str(stop) or 'interrupted'}.", file=sys.stderr, flush=True)
         return EXIT_INTERRUPTED
+    if result is None:
+        return EXIT_OK
     _show(json.dumps(result, allow_nan=False) if arguments.json else module.describe(result))
     return module.status(result) if hasattr(module, "status") else EXIT_OK
+
+
+def _place() -> tuple[int, int]:
+    """This process's number, and how many torchrun has started; 0 and 1 without it."""
+    rank, count = os.environ.get("RANK"), os.environ.get("WORLD_SIZE")
+    return (int(rank), int(count)) if rank and count else (0, 1)
+
+
+def _run(module: ModuleType, arguments: argparse.Namespace, count: int) -> dict | None:
+    """The command's result; None in a process whose result another one prints."""
+    if count == 1:
+        return module.run(arguments, _progress)
+    from sequoia_core.commands._processes import run_in_processes
+
+    return run_in_processes(module, arguments, _progress)
 
 
 def _show(text: str) -> None:

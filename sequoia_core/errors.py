@@ -15,3 +15,11 @@ class FileFormatError(SequoiaError):
 
 class ModelError(SequoiaError):
     """A model cannot be found, loaded, paired with the other one, or drafted for with trees."""
+
+
+class ProcessError(SequoiaError):
+    """What one of several processes says because the others cannot."""
+
+
+class EndedElsewhereError(SequoiaError):
+    """Another process of the run has failed and says why; this one only ends."""

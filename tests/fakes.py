@@ -19,7 +19,13 @@ def word_tokenizer(vocab: int) -> PreTrainedTokenizerFast:
 
 
 def tiny_llama(
-    vocab: int, seed: int, *, layers: int = 1, sharpness: float = 4.0, context: int = 64
+    vocab: int,
+    seed: int,
+    *,
+    layers: int = 1,
+    sharpness: float = 4.0,
+    context: int = 64,
+    heads: tuple[int, int] = (2, 1),
 ):
     """A random Llama whose distributions are far from uniform."""
     torch.manual_seed(seed)
@@ -28,8 +34,8 @@ def tiny_llama(
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=layers,
-        num_attention_heads=2,
-        num_key_value_heads=1,
+        num_attention_heads=heads[0],
+        num_key_value_heads=heads[1],
         max_position_embeddings=context,
         tie_word_embeddings=False,
         bos_token_id=0,

@@ -93,6 +93,13 @@ class Branch:
     def token(self, probs: Tensor) -> int:
         return self._choose(probs.tolist())
 
+    def tokens(self, probs: Tensor) -> Tensor:
+        return torch.tensor([self._choose(row) for row in probs.tolist()])
+
+    def coins(self, chances: Tensor) -> Tensor:
+        accepted = [self._choose([c, 1 - c]) == 0 for c in chances.flatten().tolist()]
+        return torch.tensor(accepted, dtype=torch.bool).view(chances.shape)
+
     def first_accepted(self, chances: Iterable[Tensor]) -> int | None:
         for index, chance in enumerate(chances):
             if self._choose([float(chance), 1 - float(chance)]) == 0:

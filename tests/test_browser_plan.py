@@ -149,3 +149,14 @@ def test_the_hardware_page_models_a_gpu_that_the_link_types_in(visit):
     visitor.page.locator(".st-key-memory input").fill("8")
     visitor.page.locator(".st-key-memory input").press("Enter")
     visitor.page.get_by_text("are missing; use").wait_for()
+
+
+def test_the_hardware_page_measures_this_machine_until_it_is_stopped(visit):
+    visitor = visit()
+    visitor.page.goto(f"{visitor.url}/hardware")
+    visitor.page.get_by_text(LOADED).wait_for(timeout=LOAD_MILLISECONDS)
+    visitor.button("profile").click()
+    visitor.page.get_by_text("Measuring: ").wait_for()
+    visitor.button("profile_stop").click()
+    visitor.page.get_by_text("Stopped before it was done; nothing was kept.").wait_for()
+    expect(visitor.button("profile")).to_be_enabled()

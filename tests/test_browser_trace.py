@@ -79,6 +79,21 @@ def test_the_race_plays_to_the_end_and_is_scrubbed_back(reader):
     assert seconds(reader) == pytest.approx(0.40)
 
 
+def test_the_tree_comes_back_from_the_race_as_it_was_left(reader):
+    race = reader.page.locator(".st-key-race label").first
+    if "race=true" in reader.page.url:
+        race.click()
+    reader.page.locator(".tree-svg").wait_for()
+    reader.page.get_by_role("button", name="Zoom in").click()
+    reader.page.locator(".tree-svg:not([data-zoom='1.000'])").wait_for()
+    left = reader.tree("zoom"), reader.tree("origin")
+    race.click()
+    reader.page.locator(".race").wait_for()
+    race.click()
+    reader.page.locator(".tree-svg:not([data-zoom='1.000'])").wait_for()
+    assert (reader.tree("zoom"), reader.tree("origin")) == left
+
+
 def test_who_wants_less_motion_starts_the_race_themselves(visit, run_file):
     visitor = visit(reduced_motion="reduce", color_scheme="dark").open(race="true")
     load(visitor, run_file)

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from sequoia_core import cli
-from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.plan.hardware import ContextCurves, HardwareProfile
+from sequoia_core.plan.measurement import Noise
 from sequoia_core.plan.plan import load_plan
 
 
@@ -49,6 +50,35 @@ def test_plan_writes_its_file_and_says_so_on_stderr(hardware, tmp_path, capsys):
     output = capsys.readouterr()
     assert load_plan(out).to_dict() == json.loads(output.out)
     assert "wrote" in output.err
+
+
+def test_plan_takes_the_passes_behind_a_context_and_warns_of_noise(tmp_path, capsys):
+    path = tmp_path / "machine.json"
+    long = ContextCurves(900, ((1, 1.0), (64, 30.0)), ((1, 0.05), (64, 0.1)))
+    HardwareProfile(
+        "test",
+        ((1, 1.0), (64, 1.5)),
+        ((1, 0.05), (64, 0.1)),
+        context_length=100,
+        contexts=(long,),
+        noise=Noise(0.3),
+    ).save(path)
+
+    def plan(*more):
+        assert cli.main(plan_arguments(str(path), "--json", *more)) == 0
+        return json.loads(capsys.readouterr().out)
+
+    short, far = plan("--context", "100"), plan("--context", "900")
+    assert (short["context_length"], far["context_length"]) == (100, 900)
+    assert far["budget"] < short["budget"] == plan()["budget"]
+    assert far["budget"] <= plan("--context", "500")["budget"] <= short["budget"]
+    [noise] = short["warnings"]
+    assert "machine was noisy" in noise
+    beyond = plan("--context", "5000")
+    assert beyond["context_length"] == 900
+    assert "no passes behind 5,000 tokens; those behind 900" in beyond["warnings"][1]
+    assert cli.main(plan_arguments(str(path), "--context", "5000")) == 0
+    assert capsys.readouterr().out.count("warning: ") == 2
 
 
 @pytest.mark.parametrize(

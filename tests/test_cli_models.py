@@ -10,6 +10,7 @@ import pytest
 from sequoia_core.assets import asset
 from sequoia_core.cli import main
 from sequoia_core.commands._prompts import read_prompts
+from sequoia_core.commands.profile import describe
 from sequoia_core.decode.chat import turns_of
 from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.trace_acceptance import trace_acceptance
@@ -122,12 +123,16 @@ def test_calibrate_and_profile_write_files_that_plan_reads(capsys, tmp_path):
         capsys, "calibrate", *PAIR, "--prompts", str(prompts), "--temperature", "0.6",
         "--max-new-tokens", "6", "--width", "4", "--out", acceptance,
     )  # fmt: skip
-    answer(
-        capsys, "profile", *PAIR, "--context", "16", "--max-tokens", "8", "--repeats", "1",
-        "--out", hardware,
+    result = answer(
+        capsys, "profile", *PAIR, "--context", "16,32", "--max-tokens", "8", "--repeats", "1",
+        "--limit", "0", "--out", hardware,
     )  # fmt: skip
     assert load_acceptance(acceptance).temperature == 0.6
-    assert load_hardware(hardware).origin == "measured"
+    profile = load_hardware(hardware)
+    assert (profile.origin, profile.context_lengths) == ("measured", (16, 32))
+    words = describe(result)
+    assert "context 32" in words
+    assert "This machine reaches" in words
     plan = answer(capsys, "plan", "--acceptance", acceptance, "--hardware", hardware)
     assert plan["budget"] >= 1
 
@@ -181,6 +186,35 @@ def test_bad_input_is_refused_in_one_line(capsys, argv, words):
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(capsys):
     for command in ("calibrate", "profile"):
         assert "/no/such/x.json" in refusal(capsys, command, "--out", "/no/such/x.json")
+
+
+def test_a_profile_is_held_against_an_earlier_one_of_this_machine_alone(capsys, tmp_path):
+    first, second = str(tmp_path / "first.json"), str(tmp_path / "second.json")
+    small = ["profile", *PAIR, "--max-tokens", "2", "--repeats", "1", "--limit", "0"]
+    answer(capsys, *small, "--context", "16", "--out", first)
+    again = answer(capsys, *small, "--context", "16", "--against", first, "--out", second)
+    assert isinstance(again["against"]["agrees"], bool)
+    assert again["against"]["target_median"] >= 0
+    assert "against" not in json.loads((tmp_path / "second.json").read_text(encoding="utf-8"))
+    assert again["against"]["words"] in describe(again)
+    other = answer(capsys, *small, "--context", "17", "--against", first, "--out", second)
+    assert other["against"]["agrees"] is None
+    assert "nothing to compare" in other["against"]["words"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--context", "few"], "--context takes whole numbers, as in 128 or 128,512, got 'few'"),
+        (["--context", "16,16"], "got 16 twice"),
+        (["--limit", "-1"], "--limit must be between 0"),
+        (["--repeats", "0"], "--repeats must be at least 1"),
+        (["--max-tokens", "0"], "--max-tokens must be at least 1"),
+    ],
+)
+def test_a_profile_that_cannot_be_measured_is_refused_in_one_line(capsys, tmp_path, options, words):
+    out = str(tmp_path / "h.json")
+    assert words in refusal(capsys, "profile", *PAIR, *options, "--out", out)
 
 
 @pytest.mark.parametrize("content", ["not json\n", '{"words": 1}\n', '{"text": ""}\n', "[1]\n"])

@@ -195,6 +195,8 @@ def test_a_comparison_runs_is_kept_when_the_page_is_left_and_the_next_one_is_sto
 
 
 def other_page() -> None:
+    from types import SimpleNamespace
+
     import streamlit as st
 
     from pages._under_way import under_way
@@ -203,7 +205,7 @@ def other_page() -> None:
     job = Job(1, "s", "comparison", lambda job: None, lambda job: False, RUNNING)
     job.report(0.25, "run 3 of 12, chain at temperature 0")
     st.session_state.setdefault("compare_job", job)
-    under_way("Explore")
+    under_way(SimpleNamespace(title="Explore"))
 
 
 def test_the_other_pages_say_where_the_comparison_is_until_it_has_ended():

@@ -118,7 +118,7 @@ def without(name: str) -> dict:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("runs", "earlier versions kept averages alone, so measure again"),
+        ("runs", "of `tune` and of earlier versions keep averages alone"),
         ("entries", "the field 'entries' is missing"),
         ("prompts", "the field 'prompts' is missing"),
         ("seed", "seed must be a whole number"),

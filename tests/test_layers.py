@@ -37,6 +37,7 @@ SHARED = {"sequoia_core.errors", "sequoia_core.files", "sequoia_core.assets"}
 ALLOWED = {
     "tree": {"numpy", "networkx", "sequoia_core.tree"} | SHARED,
     "plan": {"numpy", "sequoia_core.tree", "sequoia_core.plan"} | SHARED,
+    "report": {"numpy", "sequoia_core.tree", "sequoia_core.plan", "sequoia_core.report"} | SHARED,
     "decode": {"numpy", "huggingface_hub", "sequoia_core.tree", "sequoia_core.decode"}
     | MODEL_LIBRARIES
     | SHARED,
@@ -110,8 +111,9 @@ def test_package_imports_only_what_its_layer_allows(repository: Path, package: s
     assert not forbidden
 
 
-def test_networkx_is_imported_inside_one_function_of_tree_and_nowhere_else(
-    repository: Path,
+@pytest.mark.parametrize(("library", "package"), [("networkx", "tree"), ("accelerate", "decode")])
+def test_what_few_need_is_imported_inside_one_function_and_nowhere_else(
+    repository: Path, library: str, package: str
 ) -> None:
     importers = []
     for file in python_files(repository / "sequoia_core"):
@@ -123,9 +125,9 @@ def test_networkx_is_imported_inside_one_function_of_tree_and_nowhere_else(
             for node in ast.walk(function)
         }
         for node in ast.walk(tree):
-            if any(is_within(name, {"networkx"}) for name in _names(node, file, repository)):
-                assert node in inside, f"{file} imports networkx for everyone"
-                assert file.parent.name == "tree", f"{file} imports networkx"
+            if any(is_within(name, {library}) for name in _names(node, file, repository)):
+                assert node in inside, f"{file} imports {library} for everyone"
+                assert file.parent.name == package, f"{file} imports {library}"
                 importers.append(file)
     assert len(set(importers)) <= 1
     assert len(importers) <= 1

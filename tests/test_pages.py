@@ -350,6 +350,24 @@ def test_a_pair_that_cannot_be_loaded_leaves_the_loaded_one(finished_app, tmp_pa
     assert any("stories-27m" in shown.value for shown in app.markdown)
 
 
+def test_the_target_of_ones_own_models_can_be_offloaded(finished_app):
+    app = AppTest.from_function(sidebar_alone, default_timeout=60).run()
+    assert not [toggle for toggle in app.toggle if toggle.key == "offload_target"]
+    app.segmented_control(key="pair_source").set_value("Your own").run()
+    app.toggle(key="offload_target").set_value(True).run()
+    models = assets.ASSETS / "models"
+    assert load_own(app, str(models / "stories-27m"), str(models / "stories-1m")) == []
+    pair = server().worker.resident.pair
+    assert pair.offloaded
+    assert pair.target_name.endswith("stories-27m (offloaded)")
+    assert any("(offloaded)" in shown.value for shown in app.markdown)
+    assert any("MB of main memory" in shown.value for shown in app.caption)
+    assert not any("Stand-in" in shown.value for shown in app.caption)
+    app.segmented_control(key="pair_source").set_value("Bundled").run()
+    load_cost(app, "as it is")
+    assert not server().worker.resident.pair.offloaded
+
+
 def load_cost(app: AppTest, cost: str) -> AppTest:
     """Ask for the bundled pair at this cost, and wait for the end of the attempt."""
     app.selectbox(key="target_cost").set_value(cost).run()

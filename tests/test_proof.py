@@ -1,6 +1,7 @@
 """The checks that `verify` makes: they pass for what is lossless and fail for what is not."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,13 +13,13 @@ from sequoia_core.cli import main
 from sequoia_core.commands import verify
 from sequoia_core.commands.calibrate import read_prompts
 from sequoia_core.decode.engine import Engine, GenerationSettings
-from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.pair import PairSpec, load_pair
 from sequoia_core.decode.randomness import Randomness
 from sequoia_core.measure import proof
 from sequoia_core.measure.lookup import remembered
 from sequoia_core.measure.proof import (
     GREEDY_TREE,
+    PROVED,
     SAMPLED_TREE,
     chi_square,
     greedy_rows,
@@ -44,7 +45,7 @@ def bundled():
 
 
 def test_trees_planned_and_grown_write_hugging_faces_greedy_text(bundled):
-    names = ["autoregressive", "sequoia", "specexec", "dynamic"]
+    names = ["autoregressive", "sequoia", "specexec", "dynamic", "auto"]
     rows = greedy_rows(bundled, names, read_prompts(None)[:4], 32)
     assert [(row.method, row.identical, row.partings) for row in rows] == [
         (name, 4, []) for name in names
@@ -59,20 +60,17 @@ def test_first_two_tokens_follow_the_targets_law_on_the_bundled_pair(bundled):
     assert all(row.bins > 1 for row in rows)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PROVED)
 def test_first_two_tokens_follow_the_targets_law_on_a_random_pair(name):
     (row,) = sampled_rows(tiny_pair(vocab=5), [name], [1, 2], [(1.0, 1.0)], runs=600)
     assert row.passed, row
     assert row.bins > 5
 
 
-def test_coins_thrown_at_once_as_on_a_gpu_follow_the_law_too(monkeypatch):
-    def seeded(seed, device):
-        return Randomness(torch.Generator(device).manual_seed(seed), at_once=True)
-
-    monkeypatch.setattr(Randomness, "seeded", seeded)
-    names = ["sequoia", "specinfer", "dynamic"]
-    rows = sampled_rows(tiny_pair(vocab=5), names, [1, 2], [(1.0, 1.0)], runs=600)
+def test_walks_on_the_device_follow_the_law_too(monkeypatch):
+    monkeypatch.setattr(proof, "Engine", partial(Engine, on_device=True))
+    names = ["sequoia", "specinfer", "topk", "dynamic"]
+    rows = sampled_rows(tiny_pair(vocab=5), names, [1, 2], [(1.0, 0.9)], runs=400)
     assert [row for row in rows if not row.passed] == []
 
 
@@ -124,7 +122,7 @@ def test_a_text_that_parts_between_equal_logits_is_a_near_tie(monkeypatch):
         pair.target.model.lm_head.weight[7] = pair.target.model.lm_head.weight[3]
     theirs = [3] * 12
     monkeypatch.setattr(proof, "_reference", lambda *_: theirs)
-    parting = proof._parting(pair, 0, [1, 2], [7, *theirs[1:]], theirs)
+    parting = proof.parting(pair, 0, [1, 2], [7, *theirs[1:]], theirs)
     assert (parting.gap, parting.near_tie) == (0, True)
 
 
@@ -132,7 +130,7 @@ def test_a_remembered_model_gives_the_engine_the_models_own_logits():
     """The same seed writes the same text on the models and on what is remembered of them."""
     pair, prompt = tiny_pair(vocab=8), [1, 2, 3]
     settings = GenerationSettings(temperature=1.0, max_new_tokens=20, seed=4)
-    for name in NAMES:
+    for name in PROVED:
         method = method_with(name, SAMPLED_TREE)
         wanted = [t for step in Engine(pair).run(prompt, settings, method) for t in step.committed]
         quick = tiny_pair(vocab=8)

@@ -10,7 +10,6 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from sequoia_core import assets
 from sequoia_core.cli import main
 from sequoia_core.commands.stand_in import describe
-from sequoia_core.decode import memory, pair
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.loading import load_model
 from sequoia_core.decode.model import TreeModel
@@ -286,32 +285,6 @@ def test_a_stand_in_is_made_of_the_bundled_pair_only():
         PairSpec("a", "b", target_cost="llama-2-7b")
     with pytest.raises(InputError, match="name the target's cost"):
         PairSpec(draft_cost="llama-68m")
-
-
-def test_what_does_not_fit_is_refused_with_both_numbers_before_loading(monkeypatch):
-    monkeypatch.setattr(memory, "available_bytes", lambda device: 10**9)
-    monkeypatch.setattr(pair, "load_tokenizer", pytest.fail)
-    shapes = SHAPES["llama-2-7b"], SHAPES["llama-68m"]
-    needed = sum(shape.bytes(512, 2) for shape in shapes)
-    spec = PairSpec(device="cpu", dtype="bfloat16", target_cost="llama-2-7b")
-    with pytest.raises(ModelError) as refusal:
-        load_pair(spec)
-    assert "stories-27m as llama-2-7b with stories-1m as llama-68m" in str(refusal.value)
-    assert f"needs {needed:,} bytes and cpu has 1,000,000,000 left" in str(refusal.value)
-
-
-def test_available_memory_is_within_what_the_machine_has():
-    assert 0 < memory.available_bytes(CPU) < 2**50
-
-
-def test_a_containers_limit_counts(tmp_path, monkeypatch):
-    (tmp_path / "max").write_text("5000\n", encoding="ascii")
-    (tmp_path / "current").write_text("2000\n", encoding="ascii")
-    files = (str(tmp_path / "max"), str(tmp_path / "current"))
-    monkeypatch.setattr(memory, "CONTROL_GROUPS", (files,))
-    assert memory.available_bytes(CPU) == 3000
-    (tmp_path / "max").write_text("max\n", encoding="ascii")
-    assert memory.available_bytes(CPU) > 5000
 
 
 # The smallest shape that the bundled pair fits, so that a whole pair is made in a second.

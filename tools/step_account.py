@@ -17,12 +17,12 @@ from torch import nn
 
 from sequoia_core.assets import asset
 from sequoia_core.commands.calibrate import read_prompts
-from sequoia_core.decode import engine
 from sequoia_core.decode.cache import TreeCache
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.packing import PackedLinear
 from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
+from sequoia_core.decode.walk import LazyWalk
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
 from sequoia_core.plan.optimizer import make_plan
@@ -81,7 +81,7 @@ def install(account: Account) -> None:
     TreeCache.update = account.clocked(TreeCache.update, "cache")
     TreeModel._mask = account.clocked(TreeModel._mask, "mask")
     TreeModel.forward = account.clocked_pass(TreeModel.forward)
-    engine.walk_tree = account.clocked(engine.walk_tree, "verification")
+    LazyWalk.__call__ = account.clocked(LazyWalk.__call__, "verification")
 
 
 def measure(account: Account, tree: TokenTree, temperature: float, prompts: list[str]) -> dict:

@@ -1,7 +1,7 @@
 // Part of tree_view.js: from the data to nodes, marks and legend.
 
 function show(view, data) {
-  const sameTree = view.data && view.data.layout === data.layout;
+  const sameTree = comeBack(view, data) || view.data?.layout === data.layout;
   view.data = data;
   view.root.dataset.theme = isDark(view.root) ? "dark" : "light";
   view.root.dataset.mode = data.mode;

@@ -1,6 +1,7 @@
 // A token tree as SVG: root at the left, one column a level, children from top to bottom in draw
 // order. Streamlit calls the default export again whenever the data or the theme changes; what the
-// user did (zoom, selection, focus mode) lives in a view per mount and survives those calls.
+// user did (zoom, selection, focus mode) lives in a view per mount and survives those calls. What was
+// zoomed into is found again when the same tree comes back after another view stood in its place.
 // Token texts come from a model, so they only ever enter the document through textContent.
 // The other files of this folder are joined to this one: a component's script is one module.
 
@@ -20,6 +21,8 @@ const MARGIN = { left: 30, right: 76, top: 22, bottom: 18 };
 const WIDEST_COLUMN = 150, TALLEST_ROW = 40, READABLE_ROW = 13;
 const ZOOM = { least: 0.5, most: 80, step: 1.35 };
 const views = new WeakMap();
+const LEFT_MOST = 32;
+const left = new Map();
 
 export default function ({ data, parentElement }) {
   if (!views.has(parentElement)) views.set(parentElement, createView(parentElement));
@@ -27,6 +30,7 @@ export default function ({ data, parentElement }) {
   if (data) show(view, data);
   return () => {
     view.observer.disconnect();
+    leave(view);
     views.delete(parentElement);
   };
 }
@@ -47,4 +51,20 @@ function createView(parent) {
   view.observer = new ResizeObserver(() => view.data && (view.touched ? redraw(view) : fit(view)));
   view.observer.observe(view.stage);
   return view;
+}
+
+const place = (data) => `${data.mode} ${data.layout}`;
+
+function leave(view) {
+  if (!view.data || !view.touched) return;
+  const { zoom, x, y, unitX, unitY, selected, touched } = view;
+  left.delete(place(view.data));
+  left.set(place(view.data), { zoom, x, y, unitX, unitY, selected, touched });
+  if (left.size > LEFT_MOST) left.delete(left.keys().next().value);
+}
+
+function comeBack(view, data) {
+  if (view.data || !left.has(place(data))) return false;
+  Object.assign(view, left.get(place(data)));
+  return true;
 }

@@ -91,6 +91,8 @@ def planned_method(
     # Where both are fixed the profile chooses nothing, so any will do.
     fixed = budget is not None and depth is not None and not arguments.hardware
     hardware = load_hardware(DEFAULT_HARDWARE) if fixed else named_hardware(arguments)
+    if hardware.warning and not fixed:
+        say(hardware.warning)
     own_rule = rule_fits(name, acceptance)
     if name == AUTO:
         return _automatic(acceptance, hardware, own_rule, (budget, depth))

@@ -11,14 +11,19 @@ from sequoia_core.commands._methods import add_planning_arguments
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_parallel_argument,
     add_sampling_arguments,
     by_fraction,
     load_named_pair,
+    memory_line,
+    preset_hardware,
     sampling_settings,
+    with_peak,
 )
 from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.packing import native_dtypes
+from sequoia_core.decode.pair import ModelPair
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, write_json
 from sequoia_core.measure.compare import check_prompts, compare, make_arms
@@ -29,7 +34,8 @@ from sequoia_core.measure.recording import origin_of
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
 from sequoia_core.plan.methods import METHODS, rule_fits
-from sequoia_core.plan.presets import bundled_acceptance, bundled_hardware
+from sequoia_core.plan.methods import NAMES as ENGINE_NAMES
+from sequoia_core.plan.presets import bundled_acceptance
 
 # Openings that no bundled acceptance vector was calibrated on: ten to judge, three to tune with.
 PROMPT_FILE = "bench_prompts.jsonl"
@@ -40,7 +46,11 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("bench", description="Compare methods by measuring them.")
     add_model_arguments(parser)
-    parser.add_argument("--methods", default=",".join(NAMES), help="comma-separated")
+    add_parallel_argument(parser)
+    parser.add_argument(
+        "--methods",
+        help=f"comma-separated; default: {','.join(NAMES)}, with --tensor-parallel ours alone",
+    )
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     add_planning_arguments(parser)
     add_chat_argument(parser)
@@ -64,26 +74,32 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         return to_dict(read_comparison(arguments.show))
     if arguments.out:
         check_writable(arguments.out)
-    names = _names(arguments.methods)
+    names = _names(arguments.methods, arguments.tensor_parallel)
     temperatures = _temperatures(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
     arguments.dtype, arguments.hardware = _dtype_and_hardware(arguments)
+    if warning := load_hardware(arguments.hardware).warning:
+        progress(warning)
     proposals = [
         _proposal(name, temperature, arguments, progress)
         for temperature in temperatures
         for name in names
     ]
-    result = to_dict(_measured(arguments, proposals, prompts, progress))
+    pair = load_named_pair(arguments, progress)
+    result = with_peak(to_dict(_measured(arguments, pair, proposals, prompts, progress)), pair)
     if arguments.out:
         write_json(arguments.out, result)
     return result
 
 
 def _measured(
-    arguments: Namespace, proposals: Sequence[Proposal], prompts: list[str], progress: Say
+    arguments: Namespace,
+    pair: ModelPair,
+    proposals: Sequence[Proposal],
+    prompts: list[str],
+    progress: Say,
 ) -> Comparison:
     settings = sampling_settings(arguments)
-    pair = load_named_pair(arguments, progress)
     ids, tell = encoded(pair, prompts, arguments.chat), by_fraction(progress)
     check_prompts(pair, ids, settings)
     origin = origin_of(pair)
@@ -102,9 +118,14 @@ def _measured(
     )
 
 
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in NAMES]
+def _names(text: str | None, parallel: bool) -> list[str]:
+    methods = ENGINE_NAMES if parallel else NAMES
+    names = methods if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in methods]
+    if unknown and unknown[0] in NAMES:
+        raise InputError(
+            f"{unknown[0]} runs on one device here; leave it out, or leave out --tensor-parallel."
+        )
     if unknown:
         raise InputError(f"There is no method '{unknown[0]}'; choose from {', '.join(NAMES)}.")
     return list(dict.fromkeys([BASELINE, *names]))
@@ -138,7 +159,7 @@ def _dtype_and_hardware(arguments: Namespace) -> tuple[str, str]:
         here = native_dtypes()
         profiled = load_hardware(named).dtype if named else ""
         dtype = profiled if profiled in here else here[-1]
-    return dtype, named or bundled_hardware(dtype, arguments.like, arguments.draft_like)
+    return dtype, named or preset_hardware(arguments, dtype)
 
 
 def describe(result: dict[str, Any]) -> str:
@@ -159,7 +180,8 @@ def describe(result: dict[str, Any]) -> str:
             "|---|---|---|---|---|",
         ]
         lines += [_line(row) for row in rows if row["temperature"] == temperature]
-    return "\n".join([*lines, "", *result["verdict"]])
+    memory = [memory_line(result)] if "peak_memory_bytes" in result else []
+    return "\n".join([*lines, "", *result["verdict"], *memory])
 
 
 def _line(row: dict[str, Any]) -> str:

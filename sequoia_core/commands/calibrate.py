@@ -7,6 +7,7 @@ from typing import Any
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_parallel_argument,
     add_sampling_arguments,
     by_fraction,
     load_named_pair,
@@ -19,12 +20,15 @@ from sequoia_core.measure.calibration import WIDTH, measure_acceptance
 from sequoia_core.plan.acceptance import RULES
 
 ALL = "all"
+# Where torchrun has started several processes, each runs this command and takes some prompts.
+SPLITS_PROMPTS = True
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("calibrate", description="Measure the acceptance vector.")
     add_model_arguments(parser)
+    add_parallel_argument(parser)
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     add_chat_argument(parser)
     add_sampling_arguments(parser)
@@ -63,9 +67,10 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         settings,
         width=arguments.width,
         progress=by_fraction(progress),
+        team=arguments.team,
     )
     vectors = {rule: calibration.vector(rule).to_dict() for rule in rules}
-    for rule, file in files.items():
+    for rule, file in files.items() if arguments.team.is_main else ():
         write_json(file, vectors[rule])
     if len(rules) == 1:
         return vectors[rules[0]]

@@ -8,9 +8,12 @@ from sequoia_core.commands._methods import Planned, add_planning_arguments, plan
 from sequoia_core.commands._models import (
     Say,
     add_model_arguments,
+    add_parallel_argument,
     add_sampling_arguments,
     load_named_pair,
+    memory_line,
     sampling_settings,
+    with_peak,
 )
 from sequoia_core.commands._prompts import add_chat_argument, encoded
 from sequoia_core.decode.engine import Engine, Run
@@ -28,6 +31,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--prompt", required=True, help="text to continue")
     add_chat_argument(parser)
     add_model_arguments(parser)
+    add_parallel_argument(parser)
     parser.add_argument("--method", default="sequoia", help=f"one of: {', '.join(NAMES)}")
     parser.add_argument("--budget", type=int, help="tokens per target pass; default: planned")
     parser.add_argument("--depth", type=int, help="draft passes; default: planned")
@@ -58,7 +62,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     if traced:
         _write_trace(arguments, engine, generation, steps)
         progress(f"wrote {arguments.trace}")
-    return _result(planned, generation)
+    return with_peak(_result(planned, generation), pair)
 
 
 def _check_trace(arguments: Namespace) -> None:
@@ -102,7 +106,7 @@ def _result(planned: Planned, generation: Run) -> dict[str, Any]:
 
 
 def describe(result: dict[str, Any]) -> str:
-    """The text, then one line of figures, and one for each decision where there were any."""
+    """The text, lines of figures and of memory, and one for each decision where there were any."""
     lines = [
         f"step {decision['step'] + 1}: {decision['after']}, since {decision['reason']}"
         for decision in result["decisions"]
@@ -113,4 +117,4 @@ def describe(result: dict[str, Any]) -> str:
         f"{result['tokens_per_step']:.2f} tokens per step, "
         f"{result['tokens_per_second']:.1f} tokens/s"
     )
-    return "\n".join([figures, *lines])
+    return "\n".join([figures, memory_line(result), *lines])

@@ -17,6 +17,12 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser = subparsers.add_parser("plan", description="Choose the best token tree.")
     parser.add_argument("--acceptance", required=True, help="preset name or file")
     parser.add_argument("--hardware", required=True, help="preset name or file")
+    parser.add_argument(
+        "--context",
+        type=int,
+        metavar="N",
+        help="committed tokens: the profile's passes there, or between those it was measured at",
+    )
     parser.add_argument("--budget", type=int, help="tokens per target pass, 1..1024; else chosen")
     parser.add_argument("--depth", type=int, help="draft passes, 0..32; else chosen")
     parser.add_argument("--max-budget", type=int, default=1024, help="largest budget to consider")
@@ -34,7 +40,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
 def run(arguments: Namespace, progress: Callable[[str], None]) -> dict[str, Any]:
     """Plan; returns the content of a `sequoia-plan` file, and writes it if asked."""
     acceptance = load_acceptance(arguments.acceptance)
-    hardware = load_hardware(arguments.hardware)
+    hardware, warnings = _hardware(arguments)
     plan = make_plan(
         acceptance,
         hardware,
@@ -47,12 +53,32 @@ def run(arguments: Namespace, progress: Callable[[str], None]) -> dict[str, Any]
         family=arguments.family,
     )
     result = plan.to_dict()
+    if arguments.context is not None:
+        result["context_length"] = hardware.context_length
+    if warnings:
+        result["warnings"] = warnings
     if arguments.by_batch_size:
         result |= _by_batch_size(acceptance, hardware, arguments)
     if arguments.out:
         write_json(arguments.out, result)
         progress(f"wrote {arguments.out}")
     return result
+
+
+def _hardware(arguments: Namespace) -> tuple[HardwareProfile, list[str]]:
+    """The profile behind the context asked for, and what to know of it."""
+    hardware = load_hardware(arguments.hardware)
+    warnings = [hardware.warning] if hardware.warning else []
+    if arguments.context is None:
+        return hardware, warnings
+    known = hardware.context_lengths
+    if not known[0] <= arguments.context <= known[-1]:
+        nearest = min(known, key=lambda length: abs(length - arguments.context))
+        warnings.append(
+            f"{hardware.name} has no passes behind {arguments.context:,} tokens; those behind "
+            f"{nearest:,} are planned with."
+        )
+    return hardware.at_context(arguments.context), warnings
 
 
 def _by_batch_size(
@@ -79,6 +105,7 @@ def describe(result: dict[str, Any]) -> str:
     best = result["optimum"]
     lines = [
         result["verdict"]["words"],
+        *(f"warning: {warning}" for warning in result.get("warnings", ())),
         "",
         f"{result['family']}: budget {result['budget']}, depth {result['depth']}, "
         f"{result['expected_tokens']:.3f} tokens per step, {result['speedup']:.3f}x plain decoding"

@@ -54,13 +54,13 @@ def _compared(
     ours = large.model(tokens, use_cache=False).logits[0].float()
     theirs = small.model(tokens, use_cache=False).logits[0].float()[:, : pair.vocab]
     real, added = ours[:, : pair.vocab], ours[:, pair.vocab :]
-    zeros = sum(_zeros(parameter) for parameter in large.model.parameters())
+    zeros = sum(map(_zeros, large.weights()))
     same = (real.argmax(-1) == theirs.argmax(-1)).float().mean()
     return {
         "name": large.name,
         "shape": asdict(shape) if shape else None,
         "parameters": large.parameters,
-        "bytes": large.memory_bytes - large.cache.bytes,
+        "bytes": sum(each.numel() * each.element_size() for each in large.weights()),
         "zero_share": zeros / large.parameters,
         "tokens_compared": len(theirs),
         "largest_difference": float((real - theirs).abs().max()),

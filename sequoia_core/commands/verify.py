@@ -8,13 +8,14 @@ from typing import Any
 from sequoia_core.assets import asset
 from sequoia_core.commands._models import Say, add_model_arguments, by_fraction, load_named_pair
 from sequoia_core.commands.calibrate import read_prompts
-from sequoia_core.decode.methods import AUTOREGRESSIVE, NAMES
+from sequoia_core.decode.methods import AUTOREGRESSIVE
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_integer, check_number
 from sequoia_core.measure.profiler import device_name
 from sequoia_core.measure.proof import (
     LEVEL,
+    PROVED,
     GreedyRow,
     SampledRow,
     greedy_rows,
@@ -29,7 +30,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
     parser = subparsers.add_parser("verify", description="Check that every method is lossless.")
     add_model_arguments(parser)
-    parser.add_argument("--methods", default=",".join(NAMES), help="comma-separated")
+    parser.add_argument("--methods", default=",".join(PROVED), help="comma-separated")
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     parser.add_argument("--prompt-count", type=int, default=50, help="greedy texts compared")
     parser.add_argument("--max-new-tokens", type=int, default=128, help="in each greedy text")
@@ -69,10 +70,10 @@ def status(result: dict[str, Any]) -> int:
 
 def _names(text: str) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    unknown = [name for name in names if name not in NAMES]
+    unknown = [name for name in names if name not in PROVED]
     if unknown or not names:
         raise InputError(
-            f"There is no method '{(unknown or [''])[0]}'; choose from {', '.join(NAMES)}."
+            f"There is no method '{(unknown or [''])[0]}'; choose from {', '.join(PROVED)}."
         )
     return names
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
+from sequoia_core.decode.transfer import to_device
+
 
 class SlotLayer(DynamicLayer):
     """One layer's keys and values, [1, heads, capacity, head_dim], filled from the left."""
@@ -43,6 +45,28 @@ class SlotLayer(DynamicLayer):
     def get_seq_length(self) -> int:
         """Slots in use, uncommitted ones included."""
         return self.used
+
+
+class FixedLayer(DynamicLayer):
+    """The first `width` slots of a layer, written at slots that a tensor names.
+
+    Shapes and addresses are the same in every pass, which CUDA graphs ask for.
+    """
+
+    def __init__(self, layer: SlotLayer, slots: Tensor, width: int):
+        super().__init__()
+        self.dtype, self.device = layer.dtype, layer.device
+        self.keys, self.values = layer.keys[:, :, :width], layer.values[:, :, :width]
+        self.is_initialized = True
+        self._slots = slots
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_args, **_kwargs
+    ) -> tuple[Tensor, Tensor]:
+        """Write the new rows at the slots; return all of the width."""
+        self.keys.index_copy_(2, self._slots, key_states)
+        self.values.index_copy_(2, self._slots, value_states)
+        return self.keys, self.values
 
 
 class TreeCache(Cache):
@@ -86,12 +110,23 @@ class TreeCache(Cache):
                 setattr(layer, name, view)
             self.storage.append(common)
 
+    def view(self, slots: Tensor, width: int) -> Cache:
+        """The first `width` slots of all layers, which a pass writes at `slots`, int64 [queries].
+
+        Call once the buffers are where they stay. Such a pass does not count: see `advance`.
+        """
+        return Cache(layers=[FixedLayer(layer, slots, width) for layer in self.layers])
+
+    def advance(self, count: int) -> None:
+        """Count slots that a pass through a view has written as pending."""
+        self._set_used(self.used + count)
+
     def commit(self, slots: Sequence[int]) -> None:
         """Keep these pending slots, given by offset and ascending, and forget the others."""
         count = len(slots)
         if list(slots) != list(range(count)):
             for buffer in self.storage:
-                source = torch.tensor(slots, device=buffer.device) + self.length
+                source = to_device(slots, buffer.device) + self.length
                 kept = buffer.index_select(-2, source)
                 buffer[..., self.length : self.length + count, :] = kept
         self._set_length(self.length + count)
@@ -102,5 +137,8 @@ class TreeCache(Cache):
 
     def _set_length(self, length: int) -> None:
         self.length = length
+        self._set_used(length)
+
+    def _set_used(self, used: int) -> None:
         for layer in self.layers:
-            layer.used = length
+            layer.used = used

@@ -12,7 +12,8 @@ from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.randomness import Randomness
 from sequoia_core.decode.rules import Rule
 from sequoia_core.decode.settings import GenerationSettings
-from sequoia_core.decode.timing import Stopwatch
+from sequoia_core.decode.timing import EventWatch, Stopwatch
+from sequoia_core.decode.transfer import to_device
 from sequoia_core.tree.token_tree import TokenTree
 
 
@@ -65,8 +66,9 @@ class TreePlan:
     def _with(
         cls, tree: TokenTree, levels: list[Level], row: list[int], device: torch.device
     ) -> "TreePlan":
-        depths = torch.from_numpy(tree.depths).long().to(device)
-        return cls(tree, levels, depths, torch.from_numpy(tree.visible).to(device), row)
+        return cls(
+            tree, levels, to_device(tree.depths, device), to_device(tree.visible, device), row
+        )
 
 
 def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.device) -> Level:
@@ -75,15 +77,11 @@ def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.devi
     children = np.flatnonzero(tree.depths == depth + 1)
     most = int(tree.child_counts[nodes].max())
     source = np.searchsorted(nodes, tree.parents[children]) * most + tree.ranks[children]
-
-    def tensor(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
     return Level(
-        tensor(nodes),
-        tensor(tree.visible[np.ix_(nodes, so_far)]),
+        to_device(nodes, device),
+        to_device(tree.visible[np.ix_(nodes, so_far)], device),
         slice(int(children[0]), int(children[-1]) + 1),
-        tensor(source.astype(np.int64)),
+        to_device(source, device),
         most,
     )
 
@@ -111,7 +109,7 @@ class Drafting:
     rule: Rule
     settings: GenerationSettings
     random: Randomness
-    watch: Stopwatch
+    watch: Stopwatch | EventWatch
 
 
 # (committed tokens the draft has not seen yet, most levels there is room for) -> the drafted tree.
@@ -172,7 +170,7 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
     for depth, level in enumerate(plan.levels):
         with watch.part("draft"):
             if depth == 0:
-                logits = draft.append(missing)[None, :vocab]
+                logits = draft.append(missing, recurring=True)[None, :vocab]
             else:
                 positions = torch.full_like(level.nodes, start + depth)
                 tokens = token_ids.index_select(0, level.nodes)

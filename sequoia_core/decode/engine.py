@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from sequoia_core.decode.device_walk import DeviceWalk
 from sequoia_core.decode.drafting import DraftedTree, Drafter, Drafting
 from sequoia_core.decode.methods import Method, as_method
 from sequoia_core.decode.pair import ModelPair
@@ -11,9 +12,9 @@ from sequoia_core.decode.randomness import Randomness
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.steering import Fixed, Steering
 from sequoia_core.decode.step_trace import node_trace
-from sequoia_core.decode.timing import Stopwatch, now
+from sequoia_core.decode.timing import now, stopwatch
 from sequoia_core.decode.trace import Bonus, Decision, RunSummary, StepTrace
-from sequoia_core.decode.walk import Walk, walk_tree
+from sequoia_core.decode.walk import LazyWalk, Walk
 from sequoia_core.errors import InputError
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -23,10 +24,15 @@ RUNNING, END_OF_TEXT, TOKEN_LIMIT, CANCELLED = "running", "end of text", "token 
 
 
 class Engine:
-    """Runs a pair of models. One run at a time: a new run takes over the caches."""
+    """Runs a pair of models. One run at a time: a new run takes over the caches.
 
-    def __init__(self, pair: ModelPair):
+    on_device: verify whole trees on the device, with one wait for it a step, instead of node by
+    node on the host; None does so on CUDA.
+    """
+
+    def __init__(self, pair: ModelPair, *, on_device: bool | None = None):
         self.pair = pair
+        self._on_device = pair.device.type == "cuda" if on_device is None else on_device
 
     def run(
         self,
@@ -52,7 +58,8 @@ class Engine:
         steering = Fixed(as_method(method)) if bare else method
         steering.check(self.pair)
         random = random or Randomness.seeded(settings.seed, self.pair.device)
-        return Run(self.pair, prompt_ids, settings, steering, trace, random)
+        walk = DeviceWalk(settings, random) if self._on_device else LazyWalk(settings, random)
+        return Run(self.pair, prompt_ids, settings, steering, trace, random, walk)
 
 
 def _check_prompt(prompt_ids: list[int], pair: ModelPair, settings: GenerationSettings) -> None:
@@ -91,6 +98,7 @@ class Run:
         steering: Steering,
         trace: bool,
         random: Randomness,
+        walk: LazyWalk | DeviceWalk,
     ):
         self.pair, self.settings, self.steering = pair, settings, steering
         self.method, self._decision = steering.next(None, None)
@@ -102,8 +110,8 @@ class Run:
         self.steps = 0
         self.stopped = RUNNING
         self._trace = trace
-        self._random = random
-        self._watch = Stopwatch(pair.device)
+        self._random, self._walk = random, walk
+        self._watch = stopwatch(pair.device)
         self._drafters: dict[Method, Drafter] = {}
         self._iterator = self._generate()
 
@@ -169,22 +177,19 @@ class Run:
         prefix_length = pair.target.length
         drafted = self._draft()
         plan = drafted.plan
-        token_ids = drafted.token_ids.tolist()
         with watch.part("verify"):
             logits = pair.target.forward(
                 drafted.token_ids, plan.depths + prefix_length, plan.visible
             )[:, : pair.vocab]
         with watch.part("sample"):
-            walk = walk_tree(
-                drafted, token_ids, logits, self.method.rule, self.settings, self._random
-            )
+            walk = self._walk(drafted, logits, self.method.rule)
         with watch.part("commit"):
-            committed = self._commit(plan.row, walk, token_ids)
+            committed = self._commit(plan.row, walk)
         seconds = watch.take()
         self.decode_seconds += seconds.total
         nodes = None
         if self._trace:
-            nodes = node_trace(drafted, token_ids, logits, walk, self.settings, pair.piece)
+            nodes = node_trace(drafted, logits, walk, self.settings, pair.piece)
         bonus = Bonus(
             walk.bonus_token, pair.piece(walk.bonus_token), walk.bonus_source, walk.bonus_prob
         )
@@ -217,13 +222,13 @@ class Run:
             self._drafters[method] = method.shape.drafter(drafting)
         return self._drafters[method]
 
-    def _commit(self, row: list[int], walk: Walk, token_ids: list[int]) -> list[int]:
+    def _commit(self, row: list[int], walk: Walk) -> list[int]:
         """Keep the accepted path in both caches; return the tokens that count."""
         self.pair.target.commit([0, *walk.accepted])
         if self.method.drafts:
             rows = [row[node] for node in walk.accepted]
             self.pair.draft.commit([row - 1 for row in rows if row > 0])
-        committed = [token_ids[node] for node in walk.accepted] + [walk.bonus_token]
+        committed = [walk.token_ids[node] for node in walk.accepted] + [walk.bonus_token]
         committed = self._cut(committed)
         self.token_ids.extend(committed)
         return committed

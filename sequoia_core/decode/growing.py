@@ -24,6 +24,7 @@ from torch import Tensor
 from sequoia_core.decode.drafting import DraftedTree, Drafter, Drafting, TreePlan
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.sampling import distribution
+from sequoia_core.decode.transfer import to_device
 from sequoia_core.errors import InputError
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
 
@@ -111,7 +112,7 @@ def grow_tree(drafting: Drafting, shape: GrownTree, missing: list[int], depth: i
     while len(growth.opened):
         with watch.part("draft"):
             if not rows:
-                logits = draft.append(missing)[None, :vocab]
+                logits = draft.append(missing, recurring=True)[None, :vocab]
             else:
                 tokens, depths, visible = growth.queries(draft.device)
                 logits = draft.forward(tokens, depths + start, visible)[:, :vocab]
@@ -125,7 +126,7 @@ def grow_tree(drafting: Drafting, shape: GrownTree, missing: list[int], depth: i
         probs.append(drawn_from)
     with watch.part("sample"):
         plan, tokens = growth.finish(draft.device)
-        token_ids = torch.tensor([missing[-1], *tokens], device=draft.device)
+        token_ids = to_device([missing[-1], *tokens], draft.device)
     if not rows:
         empty = torch.zeros(0, vocab, device=draft.device)
         return DraftedTree(plan, token_ids, empty, empty)
@@ -186,8 +187,8 @@ class _Growth:
         visible = np.zeros((len(rows), len(self._paths) - 1), dtype=bool)
         for query, row in enumerate(rows):
             visible[query, np.array(self._paths[row]) - 1] = True
-        arrays = self.opened["token"].copy(), self.opened["depth"].astype(np.int64), visible
-        tokens, depths, visible = (torch.from_numpy(array).to(device) for array in arrays)
+        arrays = self.opened["token"].copy(), self.opened["depth"].copy(), visible
+        tokens, depths, visible = (to_device(array, device) for array in arrays)
         return tokens, depths, visible
 
     def add(self, tokens: np.ndarray, chances: np.ndarray, foreseen: bool) -> None:

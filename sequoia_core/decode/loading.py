@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.distributed import DistributedConfig
 from transformers.utils import logging
 
+from sequoia_core.decode.memory import available_bytes, shortage
 from sequoia_core.errors import InputError, ModelError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -79,6 +81,11 @@ def load_tokenizer(source: str, name: str):
     return _load(AutoTokenizer.from_pretrained, source, name, "tokenizer")
 
 
+def load_config(source: str, name: str):
+    """The configuration of a model folder or Hugging Face name."""
+    return _load(AutoConfig.from_pretrained, source, name, "configuration of")
+
+
 def load_model(source: str, name: str, device: torch.device, dtype: torch.dtype):
     """The model on its device, in evaluation mode."""
     model = _load(
@@ -94,11 +101,26 @@ def load_model(source: str, name: str, device: torch.device, dtype: torch.dtype)
         return model.to(device).eval()
     except torch.OutOfMemoryError as error:
         size = sum(p.numel() * p.element_size() for p in model.parameters())
-        free, _ = torch.cuda.mem_get_info(device)
-        raise ModelError(
-            f"{name} needs {size:,} bytes and {device} has {free:,} free; choose a smaller model, "
-            "another dtype or the CPU."
-        ) from error
+        raise shortage(size, available_bytes(device), name, device) from error
+
+
+def load_part(source: str, name: str, dtype: torch.dtype, processes: int):
+    """This process's part of a model that as many processes share, on its own device.
+
+    By the plan for tensor parallelism that transformers has for the model's family. Every process
+    must call it at the same time.
+    """
+    model = _load(
+        AutoModelForCausalLM.from_pretrained,
+        source,
+        name,
+        "model",
+        dtype=dtype,
+        use_safetensors=True,
+        distributed_config=DistributedConfig(tp_size=processes),
+    )
+    check_rollback(model, name)
+    return model.eval()
 
 
 def check_rollback(model, name: str) -> None:

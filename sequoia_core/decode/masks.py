@@ -46,6 +46,10 @@ class AttentionKinds:
         chunk = getattr(config, "attention_chunk_size", None)
         return cls(tuple(sorted(types)), types != {FULL}, window, chunk)
 
+    def reach(self, kind: str) -> int | None:
+        """Tokens that layers of this kind look back, or a chunk's; None is everywhere."""
+        return {FULL: None, SLIDING: self.window, CHUNKED: self.chunk}[kind]
+
 
 def additive_mask(
     visible: Tensor, prefix: int, positions: Tensor, kinds: AttentionKinds, dtype: torch.dtype
@@ -66,12 +70,58 @@ def additive_mask(
 
 def _restrict(full: Tensor, kind: str, positions: Tensor, kinds: AttentionKinds) -> Tensor:
     """The mask of one kind; `full` itself while the text is shorter than a window or chunk."""
-    reach = {FULL: None, SLIDING: kinds.window, CHUNKED: kinds.chunk}[kind]
+    reach = kinds.reach(kind)
     if reach is None or full.shape[1] <= reach:
         return full
-    queries = positions[-full.shape[0] :, None]
-    if kind == SLIDING:
-        hidden = queries - positions >= reach
-    else:
-        hidden = queries // reach != positions // reach
+    hidden = _out_of_reach(kind, reach, positions[-full.shape[0] :], positions)
     return full.masked_fill(hidden, torch.finfo(full.dtype).min)
+
+
+def _out_of_reach(kind: str, reach: int, queries: Tensor, keys: Tensor) -> Tensor:
+    """Which keys lie outside a query's window or chunk, by their positions; [queries, keys]."""
+    if kind == SLIDING:
+        return queries[:, None] - keys >= reach
+    return queries[:, None] // reach != keys // reach
+
+
+class StaticMask:
+    """The masks of `additive_mask` over a fixed number of slots, refilled in place for each pass.
+
+    masks: what the model takes, [1, 1, queries, width] or a dict of them.
+    """
+
+    def __init__(
+        self,
+        queries: int,
+        width: int,
+        kinds: AttentionKinds,
+        dtype: torch.dtype,
+        device: torch.device,
+    ):
+        self._full = torch.zeros(1, 1, queries, width, dtype=dtype, device=device)
+        self._lowest = torch.finfo(dtype).min
+        reaches = {kind: kinds.reach(kind) for kind in kinds.kinds}
+        # Kinds that reach over the whole width are all the same mask.
+        self._restricted = {
+            kind: (reach, torch.zeros_like(self._full))
+            for kind, reach in reaches.items()
+            if reach is not None and reach < width
+        }
+        masks = dict.fromkeys(kinds.kinds, self._full)
+        masks |= {kind: mask for kind, (_, mask) in self._restricted.items()}
+        self.masks = masks if kinds.by_layer_type else masks[kinds.kinds[0]]
+
+    def fill(self, visible: Tensor, prefix: int, queries: Tensor, keys: Tensor | None) -> None:
+        """Show the `prefix` committed slots and of those after them what is visible, no others.
+
+        visible: bool [queries, slots]. queries, keys: positions of the tokens, and of the cache's
+        slots from the first on, int64; those of unused slots are of no account, and with full
+        attention alone there need be none.
+        """
+        full = self._full[0, 0]
+        full.fill_(self._lowest)
+        full.narrow(1, 0, prefix).zero_()
+        full.narrow(1, prefix, visible.shape[1]).masked_fill_(visible, 0.0)
+        for kind, (reach, mask) in self._restricted.items():
+            hidden = _out_of_reach(kind, reach, queries, keys[: full.shape[1]])
+            mask[0, 0].copy_(full).masked_fill_(hidden, self._lowest)

@@ -1,19 +1,23 @@
 """A causal language model with an engine-owned cache and tree-shaped forward passes."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 
 import torch
 from torch import Tensor
 
 from sequoia_core.decode.cache import TreeCache
+from sequoia_core.decode.capture import Capture
 from sequoia_core.decode.masks import FULL, AttentionKinds, additive_mask
+from sequoia_core.decode.offload import Offload
 from sequoia_core.decode.packing import pack_linears
+from sequoia_core.decode.static_passes import BUCKET, StaticPasses
+from sequoia_core.decode.transfer import to_device
 from sequoia_core.errors import InputError
 
 PREFILL_CHUNK = 512
-CAPACITY_STEP = 256
 
 
 def _inference(method: Callable) -> Callable:
@@ -35,25 +39,68 @@ class TreeModel:
 
     Tokens are first forwarded into pending cache slots, then committed or forgotten.
     parameters: number of weights, shared ones once. context_length: most tokens it was made for.
+    devices: how many its weights are spread over.
+    offload: what streams the model's layers from main memory; None where all are on the device.
+    static: passes of fixed shape that are captured and repeated, None where all are dynamic.
     """
 
-    def __init__(self, model, name: str):
+    def __init__(self, model, name: str, offload: Offload | None = None):
         self.model = model.eval()
         self.name = name
+        self.offload = offload
         self.config = model.config.get_text_config()
         self.kinds = AttentionKinds.of(self.config)
         self.device = model.device
         self.dtype = model.dtype
         self.context_length = _context_length(self.config)
         self.parameters = sum(p.numel() for p in model.parameters())
+        self.devices = 1
         self._takes_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._looks_everywhere = self.kinds.kinds == (FULL,)
+        self.static: StaticPasses | None = None
         self.cache = TreeCache(0)
         self._allocate(0)
 
+    @property
+    def streams_weights(self) -> bool:
+        """Every pass copies weights to the device, in a stream of its own."""
+        return self.offload is not None
+
+    @property
+    def capturable(self) -> bool:
+        """A pass is nothing but kernels of this device, in one stream."""
+        return not self.streams_weights
+
     def pack(self) -> None:
-        """Lay the weights out for this CPU's kernels, where that is possible."""
-        pack_linears(self.model)
+        """Lay the weights out for this CPU's kernels, where that is possible.
+
+        Streamed weights stay as they are: their layout has no plain bytes to copy.
+        """
+        if not self.streams_weights:
+            pack_linears(self.model)
+
+    def weights(self) -> Iterator[Tensor]:
+        """Every parameter's values, wherever they are; shared ones once."""
+        return self.offload.weights(self.model) if self.offload else self.model.parameters()
+
+    def use_static_passes(self, capture: Capture | None) -> None:
+        """Capture passes that recur by this means; None makes all of them dynamic.
+
+        So does a model that is not capturable.
+        """
+        made = capture if self.capturable else None
+        self.static = made and StaticPasses(self._call, self.kinds, self.dtype, made)
+        if self.cache.capacity:
+            self._attach()
+
+    @contextmanager
+    def dynamically(self) -> Iterator[None]:
+        """Capture nothing in here: for passes whose shapes are gone before a capture pays."""
+        static, self.static = self.static, None
+        try:
+            yield
+        finally:
+            self.static = static
 
     @property
     def vocab(self) -> int:
@@ -62,9 +109,16 @@ class TreeModel:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of weights and cache on the device."""
+        """Bytes of weights, or of the buffers they are streamed into, and cache on the device."""
         weights = sum(p.numel() * p.element_size() for p in self.model.parameters())
+        if self.offload:
+            weights += self.offload.buffer_bytes - self.offload.weight_bytes
         return weights + self.cache.bytes
+
+    @property
+    def host_bytes(self) -> int:
+        """Bytes of weights that are streamed from main memory."""
+        return self.offload.host_bytes if self.offload else 0
 
     @property
     def length(self) -> int:
@@ -75,7 +129,9 @@ class TreeModel:
     def reset(self, capacity: int) -> None:
         """Empty the cache and make sure it holds `capacity` tokens; reallocates only to grow."""
         if capacity > self.cache.capacity:
-            rounded = -(-capacity // CAPACITY_STEP) * CAPACITY_STEP
+            rounded = -(-capacity // BUCKET) * BUCKET
+            if self.static is not None:
+                self.static.detach()
             self.cache = TreeCache(rounded)
             self._allocate(rounded)
             self._touch()
@@ -88,11 +144,14 @@ class TreeModel:
 
     def _touch(self) -> None:
         """One throw-away token, so that every layer's buffer exists before decoding."""
-        self.forward(self._tensor([0]), self._tensor([0]), self._seen(1))
+        self._dynamic(*(to_device([0], self.device) for _ in range(2)), self._seen(1))
         self.cache.consolidate()
+        self._attach()
 
-    def _tensor(self, values: Sequence[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.long, device=self.device)
+    def _attach(self) -> None:
+        """Give the static passes this cache."""
+        if self.static is not None:
+            self.static.attach(self.cache, None if self._looks_everywhere else self._positions)
 
     def _seen(self, count: int) -> Tensor:
         """Causal visibility among `count` new tokens, bool [count, count]."""
@@ -108,13 +167,24 @@ class TreeModel:
         uncommitted slots each token sees, itself included; all committed tokens are seen.
         rows: only the last `rows` logits, 0 for all. Returns [queries or rows, vocab].
         """
-        mask = self._mask(positions, visible)
+        if self.static is None:
+            return self._dynamic(token_ids, positions, visible, rows)
+        return self.static.forward(self._dynamic, token_ids, positions, visible, rows)
+
+    def _dynamic(
+        self, token_ids: Tensor, positions: Tensor, visible: Tensor, rows: int = 0
+    ) -> Tensor:
+        """A pass over as many slots as there are tokens."""
+        return self._call(token_ids, positions, self._mask(positions, visible), self.cache, rows)
+
+    def _call(self, token_ids: Tensor, positions: Tensor, mask, cache, rows: int) -> Tensor:
+        """The Hugging Face model's forward pass."""
         extra = {"logits_to_keep": rows} if self._takes_rows else {}
         output = self.model(
             input_ids=token_ids[None],
             attention_mask=mask,
             position_ids=positions[None],
-            past_key_values=self.cache,
+            past_key_values=cache,
             use_cache=True,
             **extra,
         )
@@ -133,19 +203,31 @@ class TreeModel:
         )
 
     @_inference
-    def append(self, token_ids: Sequence[int]) -> Tensor:
+    def plain_logits(self, token_ids: Tensor) -> Tensor:
+        """Without cache and mask: ids [texts, tokens] to logits [texts, tokens, vocab]."""
+        return self.model(input_ids=token_ids, use_cache=False).logits
+
+    @_inference
+    def append(self, token_ids: Sequence[int], *, recurring: bool = False) -> Tensor:
         """Forward tokens that are certain and commit them. Returns the last one's logits [vocab].
 
         Long inputs go in chunks, so that no mask is larger than a chunk times the context.
+        recurring: so many tokens come often, as at the start of a draft; a prompt's come once, and
+        its passes are dynamic.
         """
         if not token_ids:
             raise InputError("There is no token to continue from; give at least one.")
-        for start in range(0, len(token_ids), PREFILL_CHUNK):
-            chunk = self._tensor(token_ids[start : start + PREFILL_CHUNK])
-            positions = torch.arange(self.length, self.length + len(chunk), device=self.device)
-            logits = self.forward(chunk, positions, self._seen(len(chunk)), rows=1)
-            self.commit(range(len(chunk)))
+        with nullcontext() if recurring else self.dynamically():
+            for start in range(0, len(token_ids), PREFILL_CHUNK):
+                logits = self._append_chunk(token_ids[start : start + PREFILL_CHUNK])
         return logits[-1]
+
+    def _append_chunk(self, token_ids: Sequence[int]) -> Tensor:
+        chunk = to_device(token_ids, self.device)
+        positions = torch.arange(self.length, self.length + len(chunk), device=self.device)
+        logits = self.forward(chunk, positions, self._seen(len(chunk)), rows=1)
+        self.commit(range(len(chunk)))
+        return logits
 
     @_inference
     def commit(self, slots: Sequence[int]) -> None:
@@ -153,7 +235,7 @@ class TreeModel:
         if self._looks_everywhere or list(slots) == list(range(len(slots))):
             self.cache.commit(slots)
             return
-        kept = self._positions[self._tensor(slots) + self.length]
+        kept = self._positions[to_device(slots, self.device) + self.length]
         self._positions[self.length : self.length + len(slots)] = kept
         self.cache.commit(slots)
 

@@ -3,24 +3,30 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from sequoia_core.assets import asset
+from sequoia_core.decode.capture import default_capture
 from sequoia_core.decode.chat import Turn, chat_ids
+from sequoia_core.decode.footprint import Wanted, check_memory, offloaded_name
 from sequoia_core.decode.loading import load_model, load_tokenizer, resolve_device, resolve_dtype
-from sequoia_core.decode.memory import check_fits
+from sequoia_core.decode.memory import HOST
 from sequoia_core.decode.model import TreeModel
+from sequoia_core.decode.offload import Offload
 from sequoia_core.decode.self_test import SelfTest, self_test
 from sequoia_core.decode.shapes import Shape, draft_shape, find_shape
+from sequoia_core.decode.sharding import Leader
 from sequoia_core.decode.stand_in import stand_in
+from sequoia_core.decode.vocabulary import check_tokenizers, common_vocab, end_tokens
 from sequoia_core.errors import InputError, ModelError
 from sequoia_core.tree.token_tree import TokenTree
 
 BUNDLED_TARGET, BUNDLED_DRAFT = "stories-27m", "stories-1m"
-# The bundled pair's context: a stand-in's cache is counted with the memory it needs.
-STAND_IN_TOKENS = 512
+# The bundled pair's context: room for a prompt and a tree, where nobody says how much is needed.
+CACHED_TOKENS = 512
 
 Progress = Callable[[float, str], None]
 # Text, or its token ids.
@@ -36,6 +42,9 @@ class PairSpec:
     target_cost: a shape's name or a config.json; the bundled target then is a stand-in of that
     cost. draft_cost: the same for the draft; None is the draft that goes with the target's shape,
     bundled leaves it as it is.
+    offload: keep the target's layers in main memory and stream them to the device.
+    tokens: of text and tree that there must be memory for.
+    graphs: on CUDA, capture passes that recur in CUDA graphs.
     """
 
     target: str | None = None
@@ -44,6 +53,9 @@ class PairSpec:
     dtype: str = "auto"
     target_cost: str | None = None
     draft_cost: str | None = None
+    offload: bool = False
+    tokens: int = CACHED_TOKENS
+    graphs: bool = True
 
     def __post_init__(self) -> None:
         if bool(self.target) != bool(self.draft):
@@ -98,8 +110,8 @@ class ModelPair:
 
     @property
     def target_name(self) -> str:
-        """The target's name as the user gave it."""
-        return self.target.name
+        """The target's name as the user gave it, and whether it is offloaded."""
+        return offloaded_name(self.target.name) if self.offloaded else self.target.name
 
     @property
     def draft_name(self) -> str:
@@ -128,8 +140,22 @@ class ModelPair:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of both models' weights and caches."""
+        """Bytes of both models' weights and caches on the device."""
         return self.target.memory_bytes + self.draft.memory_bytes
+
+    @property
+    def offloaded(self) -> bool:
+        """The target's layers are in main memory."""
+        return self.target.streams_weights
+
+    def use_graphs(self, on: bool = True) -> None:
+        """Capture both models' recurring passes in CUDA graphs, or launch each anew.
+
+        What was captured is dropped. Nothing changes on a CPU, where all passes are dynamic.
+        """
+        capture = default_capture(self.device) if on else None
+        for model in (self.target, self.draft):
+            model.use_static_passes(capture)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt. Raises InputError when there is nothing in it."""
@@ -178,64 +204,86 @@ class ModelPair:
             )
 
 
-def load_pair(spec: PairSpec, progress: Progress = lambda fraction, text: None) -> ModelPair:
+def load_pair(
+    spec: PairSpec,
+    progress: Progress = lambda fraction, text: None,
+    leader: Leader | None = None,
+) -> ModelPair:
     """Load both models and test that they can be drafted for with trees.
 
-    progress: called with a fraction 0..1 and what is being done. Raises ModelError where a model
-    is not found, does not load, or does not fit the other one.
+    progress: called with a fraction 0..1 and what is being done. leader: spreads the target over
+    its processes; the draft is this one's own. Raises ModelError where a model is not found, does
+    not load, or does not fit the other one.
     """
-    device = resolve_device(spec.device)
+    if leader and (spec.target_cost or spec.offload):
+        raise InputError(
+            "Stand-ins and offloaded targets are in one process; leave out --tensor-parallel."
+        )
+    device = leader.device if leader else resolve_device(spec.device)
     dtype = resolve_dtype(spec.dtype, device)
-    names, shapes = _names(spec), spec.shapes
-    _check_memory(shapes, names, device, dtype)
+    wanted = _wanted(spec, leader.parts if leader else 1)
+    names = [(each.source, each.name) for each in wanted]
+    check_memory(*wanted, device, dtype, spec.tokens)
     progress(0.0, f"Reading the tokenizer of {names[0][1]}")
     tokenizers = [load_tokenizer(*name) for name in names]
-    _check_tokenizers(*tokenizers, names)
-    progress(0.05, f"Loading the target {display_name(names[0][1], shapes[0])}")
-    target, target_vocab = _tree_model(*names[0], shapes[0], device, dtype)
-    progress(0.7, f"Loading the draft {display_name(names[1][1], shapes[1])}")
-    draft, draft_vocab = _tree_model(*names[1], shapes[1], device, dtype)
-    vocab = _common_vocab((target_vocab, draft_vocab), tokenizers, names)
+    check_tokenizers(*tokenizers, names)
+    progress(0.05, f"Loading the target {wanted[0].display_name}")
+    if leader:
+        target = leader.load(*names[0], dtype)
+        target_vocab = target.vocab
+    else:
+        target, target_vocab = _tree_model(wanted[0], device, dtype)
+    progress(0.7, f"Loading the draft {wanted[1].display_name}")
+    draft, draft_vocab = _tree_model(wanted[1], device, dtype)
+    vocab = common_vocab((target_vocab, draft_vocab), tokenizers, names)
     target.pack()
     draft.pack()
     progress(0.85, "Checking tree attention against plain decoding")
     support = self_test(target, vocab).both(self_test(draft, vocab))
-    progress(1.0, "Ready")
-    return ModelPair(
+    pair = ModelPair(
         target,
         draft,
         tokenizers[0],
         vocab,
-        _end_tokens(target, tokenizers[0]),
+        end_tokens(target.model, tokenizers[0]),
         spec.bundled,
         support,
         (names[0][1], names[1][1]),
     )
+    pair.use_graphs(spec.graphs)
+    progress(1.0, "Ready")
+    return pair
 
 
-def display_name(name: str, shape: Shape | None) -> str:
-    """A model's name, and the shape whose cost it has."""
-    return f"{name} as {shape.name}" if shape else name
+def _wanted(spec: PairSpec, parts: int) -> list[Wanted]:
+    """Target and draft; the target alone is ever offloaded, or in parts."""
+    target, draft = zip(_names(spec), spec.shapes, strict=True)
+    return [Wanted(*target[0], target[1], spec.offload, parts), Wanted(*draft[0], draft[1])]
 
 
-def _check_memory(shapes, names, device: torch.device, dtype: torch.dtype) -> None:
-    """Refuse stand-ins that do not fit, before anything is loaded."""
-    chosen = [(name, shape) for (_, name), shape in zip(names, shapes, strict=True) if shape]
-    if chosen:
-        needed = sum(shape.bytes(STAND_IN_TOKENS, dtype.itemsize) for _, shape in chosen)
-        check_fits(needed, " with ".join(display_name(*each) for each in chosen), device)
+def _tree_model(wanted: Wanted, device: torch.device, dtype: torch.dtype) -> tuple[TreeModel, int]:
+    """A model, enlarged where a shape is given, and how many of its logits are real.
+
+    One to be offloaded is never on the device as a whole.
+    """
+    try:
+        model, vocab = _model(wanted, HOST if wanted.offload else device, dtype)
+        offload = Offload(model, device) if wanted.offload else None
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{device} ran out of memory while {wanted.display_name} was loaded; choose a smaller "
+            "model or dtype, or free memory that others use."
+        ) from error
+    loaded = TreeModel(model, wanted.label, offload)
+    return loaded, vocab or loaded.vocab
 
 
-def _tree_model(
-    source: str, name: str, shape: Shape | None, device: torch.device, dtype: torch.dtype
-) -> tuple[TreeModel, int]:
-    """A model, enlarged where a shape is given, and how many of its logits are real."""
-    if shape is None:
-        model = TreeModel(load_model(source, name, device, dtype), name)
-        return model, model.vocab
-    small = load_model(source, name, torch.device("cpu"), torch.float32)
-    large = stand_in(small, shape, device, dtype)
-    return TreeModel(large, display_name(name, shape)), small.config.vocab_size
+def _model(wanted: Wanted, device: torch.device, dtype: torch.dtype) -> tuple[Any, int | None]:
+    """The Hugging Face model, and how many tokens a stand-in's source has."""
+    if wanted.shape is None:
+        return load_model(wanted.source, wanted.name, device, dtype), None
+    small = load_model(wanted.source, wanted.name, HOST, torch.float32)
+    return stand_in(small, wanted.shape, device, dtype), small.config.vocab_size
 
 
 def _names(spec: PairSpec) -> list[tuple[str, str]]:
@@ -244,59 +292,6 @@ def _names(spec: PairSpec) -> list[tuple[str, str]]:
         return [(spec.target, spec.target), (spec.draft, spec.draft)]
     folder = asset("models")
     return [(str(folder / name), name) for name in (BUNDLED_TARGET, BUNDLED_DRAFT)]
-
-
-def _check_tokenizers(target, draft, names: list[tuple[str, str]]) -> None:
-    """The same ids must mean the same tokens in both models.
-
-    One may have tokens at the end that the other lacks, as a later member of a family does; then
-    both models' outputs must reach them, which `_common_vocab` looks at.
-    """
-    ours, theirs = _by_id(target), _by_id(draft)
-    shared = ours.keys() & theirs.keys()
-    same = sum(ours[index] == theirs[index] for index in shared)
-    if same < len(shared) or len(shared) < min(len(ours), len(theirs)):
-        raise ModelError(
-            f"{names[0][1]} and {names[1][1]} do not share a vocabulary ({len(ours):,} and "
-            f"{len(theirs):,} tokens, {same:,} of them equal); choose a draft of the same family."
-        )
-    if target.eos_token_id != draft.eos_token_id:
-        raise ModelError(
-            f"{names[0][1]} ends a text with token {target.eos_token_id} and {names[1][1]} with "
-            f"{draft.eos_token_id}; choose a draft of the same family."
-        )
-
-
-def _by_id(tokenizer) -> dict[int, str]:
-    return {index: token for token, index in tokenizer.get_vocab().items()}
-
-
-def _common_vocab(outputs: tuple[int, int], tokenizers, names: list[tuple[str, str]]) -> int:
-    """Logits used of both models; rows beyond it are padding of the embedding matrix."""
-    vocab = min(outputs)
-    sizes = [max(tokenizer.get_vocab().values()) + 1 for tokenizer in tokenizers]
-    if max(sizes) <= vocab:
-        return vocab
-    if sizes[0] != sizes[1]:
-        raise ModelError(
-            f"{names[0][1]} and {names[1][1]} do not share a vocabulary ({sizes[0]:,} and "
-            f"{sizes[1]:,} tokens, and outputs for {outputs[0]:,} and {outputs[1]:,}); choose a "
-            "draft of the same family."
-        )
-    raise ModelError(
-        f"The tokenizer has token {max(sizes) - 1:,} but the models' outputs end at {vocab - 1:,}; "
-        "the tokenizer does not belong to these models."
-    )
-
-
-def _end_tokens(target: TreeModel, tokenizer) -> frozenset[int]:
-    """Tokens that end a text: the target's own list, else the tokenizer's."""
-    listed = getattr(target.model.generation_config, "eos_token_id", None)
-    if listed is None:
-        listed = tokenizer.eos_token_id
-    if listed is None:
-        return frozenset()
-    return frozenset(listed if isinstance(listed, list) else [listed])
 
 
 def bundled_models_present() -> bool:

@@ -15,18 +15,16 @@ class Randomness:
 
     The engine has no other source of chance. So a test can put another object in its place that
     takes every possible outcome in turn, with its probability, and add up what the engine emits.
-    at_once: throw all of a node's coins together, so that a GPU is waited for once.
     """
 
-    def __init__(self, generator: torch.Generator, *, at_once: bool = False):
-        self._generator, self._at_once = generator, at_once
+    def __init__(self, generator: torch.Generator):
+        self._generator = generator
         self._uniforms: list[float] = []
 
     @classmethod
     def seeded(cls, seed: int, device: torch.device) -> "Randomness":
         """The source of a run with this seed on this device."""
-        generator = torch.Generator(device).manual_seed(seed)
-        return cls(generator, at_once=generator.device.type == "cuda")
+        return cls(torch.Generator(device).manual_seed(seed))
 
     def without_replacement(self, probs: Tensor, count: int) -> Tensor:
         """`count` different tokens for each row of probs [rows, vocab], in draw order."""
@@ -40,20 +38,23 @@ class Randomness:
         """One token of a [vocab] distribution."""
         return draw(probs, self._generator)
 
-    def first_accepted(self, chances: Iterable[Tensor | float]) -> int | None:
-        """Index of the first coin that falls on accept, or None. chances: 0-d tensors, in order.
+    def tokens(self, probs: Tensor) -> Tensor:
+        """One token for each row of probs [rows, vocab]; int64 [rows], on the device."""
+        return draw_with_replacement(probs, 1, self._generator)[:, 0]
+
+    def coins(self, chances: Tensor) -> Tensor:
+        """A coin for each chance, all at once: whether it falls on accept; bool, on the device."""
+        drawn = torch.rand(
+            chances.shape, generator=self._generator, device=chances.device, dtype=torch.float64
+        )
+        return drawn < chances
+
+    def first_accepted(self, chances: Iterable[float]) -> int | None:
+        """Index of the first coin that falls on accept, or None; one throw after the other.
 
         Chances may be computed as they are asked for, each on the rejection of the one before, and
-        the last rejection when the end is asked for. None beyond the accepted one is asked for, but
-        with `at_once`.
+        the last rejection when the end is asked for. None beyond the accepted one is asked for.
         """
-        if self._at_once:
-            chances = torch.stack([torch.as_tensor(chance) for chance in chances])
-            uniforms = torch.rand(
-                len(chances), generator=self._generator, device=chances.device, dtype=chances.dtype
-            )
-            accepted = (uniforms < chances).tolist()
-            return accepted.index(True) if True in accepted else None
         for index, chance in enumerate(chances):
             if self._uniform() < chance:
                 return index
@@ -62,6 +63,9 @@ class Randomness:
     def _uniform(self) -> float:
         """A number in [0, 1); drawn ahead, since one at a time takes as long as a hundred."""
         if not self._uniforms:
-            drawn = torch.rand(COINS_AHEAD, generator=self._generator, dtype=torch.float64)
+            device = self._generator.device
+            drawn = torch.rand(
+                COINS_AHEAD, generator=self._generator, device=device, dtype=torch.float64
+            )
             self._uniforms = drawn.tolist()
         return self._uniforms.pop()

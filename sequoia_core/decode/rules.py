@@ -6,12 +6,19 @@ no others, so a method names one rule and never mixes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
 from sequoia_core.decode.randomness import Randomness
 from sequoia_core.decode.sampling import draft_distribution, most_probable
 from sequoia_core.decode.settings import GenerationSettings
+from sequoia_core.decode.tree_verification import (
+    Siblings,
+    Verdicts,
+    verify_all_drawn,
+    verify_all_samples,
+)
 from sequoia_core.decode.verification import Verdict, verify_drawn, verify_sample
 
 
@@ -22,11 +29,14 @@ class Rule:
     sample: (draft probs [rows, vocab], count, random) -> tokens [rows, count], in draw order; None
     where children are the draft's most probable tokens, which is so for every rule at
     temperature 0. verify: (target_probs [vocab], draft_probs [vocab], tokens, random) -> Verdict.
+    verify_all: the same at all nodes, (target_probs [n, vocab], draft_probs [parents, vocab],
+    siblings, random) -> Verdicts, both tensors its own to overwrite.
     """
 
     name: str
     sample: Callable[[Tensor, int, Randomness], Tensor] | None
     verify: Callable[[Tensor, Tensor, Sequence[int], Randomness], Verdict]
+    verify_all: Callable[[Tensor, Tensor, Siblings, Randomness], Verdicts]
 
     def foresees(self, settings: GenerationSettings) -> bool:
         """Whether the children are known before they are drawn: no chance is in them."""
@@ -50,14 +60,17 @@ SEQUOIA = Rule(
     "sequoia",
     lambda probs, count, random: random.without_replacement(probs, count),
     verify_drawn,
+    verify_all_drawn,
 )
 SPECINFER = Rule(
     "specinfer",
     lambda probs, count, random: random.with_replacement(probs, count),
-    lambda target, draft, tokens, random: verify_drawn(
-        target, draft, tokens, random, replacement=True
-    ),
+    partial(verify_drawn, replacement=True),
+    partial(verify_all_drawn, replacement=True),
 )
 TOPK = Rule(
-    "topk", None, lambda target, _draft, tokens, random: verify_sample(target, tokens, random)
+    "topk",
+    None,
+    lambda target, _draft, tokens, random: verify_sample(target, tokens, random),
+    lambda target, _draft, siblings, random: verify_all_samples(target, siblings, random),
 )

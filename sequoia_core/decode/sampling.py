@@ -28,15 +28,22 @@ def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
 
 def nucleus(probs: Tensor, top_p: float) -> Tensor:
     """The smallest set of most probable tokens that holds at least top_p, renormalised."""
-    ordered, index = probs.topk(min(NUCLEUS_CANDIDATES, probs.shape[-1]), dim=-1)
-    # Asking whether they suffice would halt a GPU, where sorting is cheap.
-    if probs.is_cuda or bool((ordered.sum(-1) < top_p).any()):
-        ordered, index = probs.sort(dim=-1, descending=True, stable=True)
+    ordered, index = _most_probable_first(probs, top_p)
     before = torch.nn.functional.pad(ordered.cumsum(-1)[..., :-1], (1, 0))
     kept = torch.where(before < top_p, ordered, 0.0)
     kept[..., 0] = ordered[..., 0]
     kept /= kept.sum(-1, keepdim=True)
     return torch.zeros_like(probs).scatter_(-1, index, kept)
+
+
+def _most_probable_first(probs: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """Probabilities and tokens in falling order, as many as hold top_p in every row."""
+    # Asking whether a few suffice would halt a GPU, where sorting is cheap.
+    if not probs.is_cuda:
+        ordered, index = probs.topk(min(NUCLEUS_CANDIDATES, probs.shape[-1]), dim=-1)
+        if bool((ordered.sum(-1) >= top_p).all()):
+            return ordered, index
+    return probs.sort(dim=-1, descending=True, stable=True)
 
 
 def most_probable(logits: Tensor, count: int) -> Tensor:
@@ -65,7 +72,7 @@ def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generat
     assumes (Sequoia, arXiv 2402.12374v3, algorithm 2).
     """
     if count == 1:
-        return _draw_one(probs, generator)
+        return draw_with_replacement(probs, 1, generator)
     # In float64 until small: float32's uniform numbers have too few values near 0, where races are
     # won. `exponential_` would take several times as long on a CPU.
     uniform = torch.rand(probs.shape, generator=generator, device=probs.device, dtype=torch.float64)
@@ -74,21 +81,19 @@ def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generat
 
 
 def draw_with_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` independent tokens a row of probs [rows, vocab]; int64 [rows, count]."""
-    return torch.multinomial(probs, count, replacement=True, generator=generator)
+    """`count` independent tokens a row of probs [rows, vocab], by inversion; int64 [rows, count].
 
-
-def draw(probs: Tensor, generator: torch.Generator) -> int:
-    """One token of a [vocab] distribution."""
-    return int(_draw_one(probs[None], generator))
-
-
-def _draw_one(probs: Tensor, generator: torch.Generator) -> Tensor:
-    """One token a row of probs [rows, vocab], by inversion; int64 [rows, 1]."""
+    `torch.multinomial` would halt a GPU to look at the probabilities.
+    """
     mass = probs.cumsum(-1, dtype=torch.float64)
     uniform = torch.rand(
-        (len(probs), 1), generator=generator, device=probs.device, dtype=torch.float64
+        (len(probs), count), generator=generator, device=probs.device, dtype=torch.float64
     )
     # To the right of equals: a token without mass is never chosen.
     tokens = torch.searchsorted(mass, uniform * mass[:, -1:], right=True)
     return tokens.clamp_(max=probs.shape[-1] - 1)
+
+
+def draw(probs: Tensor, generator: torch.Generator) -> int:
+    """One token of a [vocab] distribution."""
+    return int(draw_with_replacement(probs[None], 1, generator))

@@ -6,15 +6,13 @@ import torch
 from torch import Tensor
 
 from sequoia_core.decode.model import TreeModel
+from sequoia_core.decode.rounding import difference, tolerance
 from sequoia_core.errors import ModelError
 from sequoia_core.tree.token_tree import TokenTree
 
 PREFIX = 5
 TREE = TokenTree([-1, 0, 0, 1, 1, 2, 3])
 CHAIN = TokenTree([-1, 0, 1, 2])
-
-# Largest difference, in standard deviations of the logits, that rounding explains.
-TOLERANCE = {torch.float32: 2e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +58,10 @@ def _mismatch(model: TreeModel, tree: TokenTree, vocab: int) -> str:
         return f"it refuses the mask: {reason.rstrip('.')}"
     plain = torch.stack([_path_logits(model, token_ids, tree, node) for node in range(tree.size)])
     plain = plain[:, :vocab]
-    difference = float((ours - plain).abs().max() / plain.std())
-    if difference <= TOLERANCE.get(model.dtype, 0.15):
+    apart = difference(ours, plain)
+    if apart <= tolerance(model.dtype):
         return ""
-    return f"logits differ by {difference:.3g} standard deviations"
+    return f"logits differ by {apart:.3g} standard deviations"
 
 
 def _tree_logits(model: TreeModel, token_ids: Tensor, tree: TokenTree) -> Tensor:
@@ -77,4 +75,4 @@ def _tree_logits(model: TreeModel, token_ids: Tensor, tree: TokenTree) -> Tensor
 def _path_logits(model: TreeModel, token_ids: Tensor, tree: TokenTree, node: int) -> Tensor:
     path = torch.tensor(tree.path(node), device=model.device) + PREFIX
     plain = torch.cat([token_ids[:PREFIX], token_ids[path]])
-    return model.model(input_ids=plain[None], use_cache=False).logits[0, -1].float()
+    return model.plain_logits(plain[None])[0, -1].float()

@@ -35,19 +35,24 @@ class Shape:
     attention_bias: bool = False
 
     @property
-    def parameters(self) -> int:
-        """Number of weights, shared ones once."""
+    def layer_parameters(self) -> int:
+        """Number of weights of one layer."""
         queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
         matrices = 2 * self.hidden * (queries + keys) + 3 * self.hidden * self.intermediate
         biases = queries + 2 * keys if self.attention_bias or self.kind == "qwen2" else 0
         biases += self.hidden if self.attention_bias and self.kind == "llama" else 0
-        embeddings = self.vocab * self.hidden * (1 if self.tied else 2)
-        return self.layers * (matrices + biases + 2 * self.hidden) + embeddings + self.hidden
+        return matrices + biases + 2 * self.hidden
 
-    def bytes(self, tokens: int, itemsize: int) -> int:
-        """Memory of the weights and of a cache of `tokens` tokens, in values of `itemsize`."""
-        cache = 2 * tokens * self.layers * self.kv_heads * self.head_dim
-        return itemsize * (self.parameters + cache)
+    @property
+    def parameters(self) -> int:
+        """Number of weights, shared ones once."""
+        embeddings = self.vocab * self.hidden * (1 if self.tied else 2)
+        return self.layers * self.layer_parameters + embeddings + self.hidden
+
+    @property
+    def cache_values(self) -> int:
+        """Numbers that a token has in the cache: its keys and values in all layers."""
+        return 2 * self.layers * self.kv_heads * self.head_dim
 
 
 # Sizes as in the config.json that each model was published with. demo-300m is nobody's model: it

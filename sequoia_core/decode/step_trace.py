@@ -14,7 +14,6 @@ from sequoia_core.decode.walk import Walk
 
 def node_trace(
     drafted: DraftedTree,
-    token_ids: list[int],
     target_logits: Tensor,
     walk: Walk,
     settings: GenerationSettings,
@@ -26,8 +25,8 @@ def node_trace(
     return Nodes(
         tree.parents.tolist(),
         tree.ranks.tolist(),
-        token_ids,
-        [piece(token) for token in token_ids],
+        walk.token_ids,
+        [piece(token) for token in walk.token_ids],
         [1.0, *draft_probs],
         [1.0, *target_probs],
         verdicts(tree, walk.accepted),

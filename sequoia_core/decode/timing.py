@@ -1,6 +1,7 @@
-"""Where a step's time goes, taken with the device synchronised."""
+"""Where a step's time goes."""
 
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -10,17 +11,26 @@ PARTS = ("draft", "verify", "sample", "commit")
 
 
 def now(device: torch.device) -> float:
-    """Seconds of a monotonic clock, once all work queued on the device is done."""
+    """Seconds of a monotonic clock, once all computing queued on the device is done.
+
+    Weights that are copied ahead for the next pass (`streams`) belong to that pass.
+    """
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        torch.cuda.current_stream(device).synchronize()
     return time.perf_counter()
 
 
-class Stopwatch:
-    """Adds up seconds by part of a step."""
+def stopwatch(device: torch.device) -> "Stopwatch | EventWatch":
+    """The watch for a run on this device."""
+    if device.type == "cuda":
+        return EventWatch(lambda: DeviceEvent(device))
+    return Stopwatch()
 
-    def __init__(self, device: torch.device):
-        self.device = device
+
+class Stopwatch:
+    """Adds up seconds by part of a step, by the host's clock: for a CPU, which does all at once."""
+
+    def __init__(self):
         self.spent = dict.fromkeys(PARTS, 0.0)
         self._parts = {name: Part(self, name) for name in PARTS}
 
@@ -44,7 +54,83 @@ class Part:
         self._watch, self._name, self._started = watch, name, 0.0
 
     def __enter__(self) -> None:
-        self._started = now(self._watch.device)
+        self._started = time.perf_counter()
 
     def __exit__(self, *_exception) -> None:
-        self._watch.spent[self._name] += now(self._watch.device) - self._started
+        self._watch.spent[self._name] += time.perf_counter() - self._started
+
+
+class DeviceEvent:
+    """A mark in the queue of a GPU that need not be torch's current one."""
+
+    __slots__ = ("_device", "event")
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self.event = torch.cuda.Event(enable_timing=True)
+
+    def record(self) -> None:
+        """Put the mark after all work queued until now."""
+        self.event.record(torch.cuda.current_stream(self._device))
+
+    def synchronize(self) -> None:
+        """Wait until the device has come to the mark."""
+        self.event.synchronize()
+
+    def elapsed_time(self, later: "DeviceEvent") -> float:
+        """Milliseconds on the device from this mark to a later one."""
+        return self.event.elapsed_time(later.event)
+
+
+class EventWatch:
+    """The same by events on the device's own clock, so that the host runs ahead of the device.
+
+    A part lasts until the next one begins: where the device waits for the host between two parts,
+    the part before is the one that did not give it enough to do. The step's last part ends when
+    `take` is called, which waits for the device once.
+    event: makes an event; they are used again in every step.
+    """
+
+    def __init__(self, event: Callable[[], DeviceEvent]):
+        self._event = event
+        self._events: list[DeviceEvent] = []
+        self._begun: list[str] = []
+        self._parts = {name: EventPart(self, name) for name in PARTS}
+
+    def part(self, name: str) -> "EventPart":
+        """Count what follows as this part."""
+        return self._parts[name]
+
+    def begin(self, name: str) -> None:
+        """Mark the beginning of a part in the device's queue of work."""
+        self._begun.append(name)
+        if len(self._events) < len(self._begun):
+            self._events.append(self._event())
+        self._events[len(self._begun) - 1].record()
+
+    def take(self) -> Seconds:
+        """The step's seconds, once the device has done all of it; the watch starts again."""
+        self.begin("end")
+        *names, _ = self._begun
+        self._events[len(names)].synchronize()
+        spent = dict.fromkeys(PARTS, 0.0)
+        for index, name in enumerate(names):
+            milliseconds = self._events[index].elapsed_time(self._events[index + 1])
+            spent[name] += milliseconds / 1e3
+        self._begun.clear()
+        return Seconds(**spent)
+
+
+class EventPart:
+    """A context that marks where a part begins; it ends with the next one."""
+
+    __slots__ = ("_name", "_watch")
+
+    def __init__(self, watch: EventWatch, name: str):
+        self._watch, self._name = watch, name
+
+    def __enter__(self) -> None:
+        self._watch.begin(self._name)
+
+    def __exit__(self, *_exception) -> None:
+        pass

@@ -1,5 +1,7 @@
 """The verification rules at one node, in pure functions that tests can enumerate.
 
+`tree_verification` has them for all nodes of a tree at once.
+
 Sequoia, arXiv 2402.12374v3, algorithm 2; SpecInfer, arXiv 2305.09781, multi-step speculative
 sampling. R starts as the target's distribution P, D as the draft's Q. After each rejection R loses
 what D could have given; Sequoia's D loses the rejected token, SpecInfer's stays.
@@ -27,14 +29,9 @@ class Verdict:
     prob: float = 1.0
 
 
-def acceptance_probability(
-    residual_probs: Tensor, draft_probs: Tensor, token: int
-) -> Tensor | float:
-    """min(1, R[s] / D[s]); 0 where R has no mass. A 0-d tensor on a GPU, to be read with others."""
-    mass, drawn = residual_probs[token], draft_probs[token]
-    if mass.is_cuda:
-        return (mass / drawn).nan_to_num_(nan=0.0).clamp_(max=1.0)
-    mass, drawn = mass.item(), drawn.item()
+def acceptance_probability(residual_probs: Tensor, draft_probs: Tensor, token: int) -> float:
+    """min(1, R[s] / D[s]); 0 where R has no mass."""
+    mass, drawn = residual_probs[token].item(), draft_probs[token].item()
     return min(1.0, mass / drawn) if drawn > 0 else float(mass > 0)
 
 
@@ -46,8 +43,6 @@ def residual(target_probs: Tensor, draft_probs: Tensor) -> Tensor:
     """
     rest = (target_probs - draft_probs).clamp_(min=0)
     mass = rest.sum()
-    if rest.is_cuda:
-        return torch.where(mass > 0, rest / mass, target_probs)
     return rest.div_(mass) if mass > 0 else target_probs
 
 
@@ -59,11 +54,10 @@ def without(draft_probs: Tensor, tried: Sequence[int]) -> Tensor:
     index = torch.as_tensor(tried, device=draft_probs.device)
     rest = draft_probs.index_fill(0, index, 0.0)
     mass = rest.sum()
-    if not rest.is_cuda and mass > 0:
+    if mass > 0:
         return rest.div_(mass)
-    others = torch.ones_like(rest).index_fill_(0, index, 0.0)
-    rest = torch.where(mass > 0, rest, others)
-    return rest / rest.sum()
+    rest = torch.ones_like(rest).index_fill_(0, index, 0.0)
+    return rest.div_(rest.sum())
 
 
 def verify_drawn(
@@ -80,7 +74,7 @@ def verify_drawn(
     """
     rest, draft = target_probs, draft_probs
 
-    def chances() -> Iterator[Tensor | float]:
+    def chances() -> Iterator[float]:
         """Each child's chance; what a rejection changes is computed when the next one is asked."""
         nonlocal rest, draft
         for tried, token in enumerate(tokens, start=1):

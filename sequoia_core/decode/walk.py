@@ -1,4 +1,7 @@
-"""The accepted path through a drafted tree, and the bonus token at its end."""
+"""The accepted path through a drafted tree, and the bonus token at its end.
+
+Lazily, node by node, as a CPU likes it; `device_walk` has the same for a GPU.
+"""
 
 from dataclasses import dataclass
 
@@ -17,26 +20,54 @@ AT_ONCE = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """accepted: node ids on the path, root left out. bonus: its token, source and probability."""
+    """token_ids: the drafted tokens, on the host. accepted: node ids on the path, root left out.
+    bonus: its token, source and probability.
+    """
 
+    token_ids: list[int]
     accepted: list[int]
     bonus_token: int
     bonus_source: str
     bonus_prob: float
 
 
-def walk_tree(
-    drafted: DraftedTree,
-    token_ids: list[int],
-    target_logits: Tensor,
-    rule: Rule,
-    settings: GenerationSettings,
-    random: Randomness,
-) -> Walk:
-    """Verify from the root down. token_ids: the drafted tokens on the host; logits: [n, vocab]."""
-    if settings.temperature == 0:
-        return _walk_greedily(drafted.plan, token_ids, target_logits)
-    return _walk_sampling(drafted, token_ids, target_logits, rule, settings, random)
+class LazyWalk:
+    """Verifies drafted trees of one run; nothing is computed that the walk does not come by."""
+
+    def __init__(self, settings: GenerationSettings, random: Randomness):
+        self._settings, self._random = settings, random
+
+    def __call__(self, drafted: DraftedTree, target_logits: Tensor, rule: Rule) -> Walk:
+        """Walk from the root down. target_logits: [n, vocab]."""
+        token_ids = drafted.token_ids.tolist()
+        if self._settings.temperature == 0:
+            return _walk_greedily(drafted.plan, token_ids, target_logits)
+        return self._walk_sampling(drafted, token_ids, target_logits, rule)
+
+    def _walk_sampling(
+        self, drafted: DraftedTree, token_ids: list[int], target_logits: Tensor, rule: Rule
+    ) -> Walk:
+        plan, random = drafted.plan, self._random
+        temperature, top_p = self._settings.temperature, self._settings.top_p
+        node, accepted = 0, []
+        rows = None
+        if target_logits.numel() <= AT_ONCE:
+            rows = distribution(target_logits, temperature, top_p)
+        while True:
+            if rows is None:
+                probs = distribution(target_logits[node], temperature, top_p)
+            else:
+                probs = rows[node]
+            children = plan.tree.children(node)
+            if not children:
+                token = random.token(probs)
+                return Walk(token_ids, accepted, token, LEAF, float(probs[token]))
+            tokens = token_ids[children.start : children.stop]
+            verdict = rule.verify(probs, drafted.probs[plan.row[node]], tokens, random)
+            if verdict.rank is None:
+                return Walk(token_ids, accepted, verdict.token, RESIDUAL, verdict.prob)
+            node = children[verdict.rank]
+            accepted.append(node)
 
 
 def _walk_greedily(plan: TreePlan, token_ids: list[int], target_logits: Tensor) -> Walk:
@@ -50,37 +81,6 @@ def _walk_greedily(plan: TreePlan, token_ids: list[int], target_logits: Tensor) 
         if child is None:
             source = RESIDUAL if len(children) else LEAF
             prob = float(target_logits[node].float().softmax(-1)[best[node]])
-            return Walk(accepted, best[node], source, prob)
+            return Walk(token_ids, accepted, best[node], source, prob)
         accepted.append(child)
         node = child
-
-
-def _walk_sampling(
-    drafted: DraftedTree,
-    token_ids: list[int],
-    target_logits: Tensor,
-    rule: Rule,
-    settings: GenerationSettings,
-    random: Randomness,
-) -> Walk:
-    plan = drafted.plan
-    node, accepted = 0, []
-    if target_logits.numel() <= AT_ONCE:
-        rows = distribution(target_logits, settings.temperature, settings.top_p)
-    else:
-        rows = None
-    while True:
-        if rows is None:
-            probs = distribution(target_logits[node], settings.temperature, settings.top_p)
-        else:
-            probs = rows[node]
-        children = plan.tree.children(node)
-        if not children:
-            token = random.token(probs)
-            return Walk(accepted, token, LEAF, float(probs[token]))
-        tokens = token_ids[children.start : children.stop]
-        verdict = rule.verify(probs, drafted.probs[plan.row[node]], tokens, random)
-        if verdict.rank is None:
-            return Walk(accepted, verdict.token, RESIDUAL, verdict.prob)
-        node = children[verdict.rank]
-        accepted.append(node)

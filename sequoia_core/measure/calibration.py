@@ -1,17 +1,17 @@
 """Measuring the acceptance of a pair, for every rule, on text that the target writes itself."""
 
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-import torch
+from dataclasses import dataclass, replace
 
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.pair import ModelPair, Prompt
+from sequoia_core.decode.processes import ALONE, Team
 from sequoia_core.errors import InputError
 from sequoia_core.measure.averages import by_depth, ratio_estimate
 from sequoia_core.measure.ranks import RankedText
 from sequoia_core.measure.ranks_of_run import WIDTH, rank_text
-from sequoia_core.measure.texts import Text, write_texts
+from sequoia_core.measure.texts import Text, side_by_side, write_texts
 from sequoia_core.plan.acceptance import MAX_RANKS, RULES, AcceptanceVector
 from sequoia_core.plan.paths import PathStatistics
 
@@ -85,6 +85,7 @@ def measure_acceptance(
     *,
     width: int = WIDTH,
     progress: Progress = lambda fraction, text: None,
+    team: Team = ALONE,
 ) -> Calibration:
     """Acceptance and rank sequences of all rules, from one text for each prompt.
 
@@ -93,22 +94,30 @@ def measure_acceptance(
     the acceptance of each of `width` children and the rank of the token that stands there, drawn
     from its exact law given the text. Standard errors are over prompts, since a text's positions
     are not independent (Sequoia, arXiv 2402.12374v3, section 3.1 and appendix E, counts outcomes
-    of single runs instead). Raises InputError for fewer than two prompts or a bad width.
+    of single runs instead). team: its processes each take some of the prompts, and all of them
+    return the whole calibration, to the last digit that of one process. Raises InputError for fewer
+    than two prompts or a bad width.
     """
     _check_count(len(prompts))
     if not 1 <= width <= MAX_RANKS:
         raise InputError(f"The width must be between 1 and {MAX_RANKS} children, got {width}.")
     width = min(width, pair.vocab)
-    generator = torch.Generator(pair.device).manual_seed(settings.seed)
-    texts = _written(pair, prompts, settings, progress)
-    samples = {rule: [] for rule in RULES}
-    for index, text in enumerate(texts):
-        share = WRITING + (1 - WRITING) * index / len(texts)
-        progress(share, f"Acceptance on text {index + 1} of {len(texts)}")
-        for rule, sample in rank_text(pair, text, settings, width, generator).items():
-            samples[rule].append(sample)
+    groups = team.split(side_by_side(pair, prompts, settings))
+    texts = _written(pair, prompts, settings, groups, progress, team)
+    ranked, counted = [], team.counter()
+    for index, text in zip(itertools.chain(*groups), texts, strict=True):
+        done = counted(1)
+        share = WRITING + (1 - WRITING) * (done - 1) / len(prompts)
+        progress(share, f"Acceptance on text {done} of {len(prompts)}")
+        own = replace(settings, seed=settings.seed + index)
+        ranked.append(rank_text(pair, text, own, width))
+    if team.count > 1:
+        progress(1.0, "Waiting for the other processes")
+    ranked = team.gather(ranked)
+    samples = {rule: [sample[rule] for sample in ranked] for rule in RULES}
     progress(1.0, "Done")
-    return Calibration(samples, width, settings, pair.target_name, pair.draft_name)
+    # What a pair accepts does not depend on where its weights are.
+    return Calibration(samples, width, settings, pair.target.name, pair.draft.name)
 
 
 def _check_count(prompts: int) -> None:
@@ -119,17 +128,23 @@ def _check_count(prompts: int) -> None:
 
 
 def _written(
-    pair: ModelPair, prompts: Sequence[Prompt], settings: GenerationSettings, progress: Progress
+    pair: ModelPair,
+    prompts: Sequence[Prompt],
+    settings: GenerationSettings,
+    groups: Sequence[range],
+    progress: Progress,
+    team: Team,
 ) -> list[Text]:
-    """The target's own continuations, with progress by tokens."""
-    most, written = len(prompts) * settings.max_new_tokens, 0
+    """The target's own continuations of these groups, with progress by the tokens of all."""
+    most, shown, counted = len(prompts) * settings.max_new_tokens, 0, team.counter()
 
     def count(tokens: int) -> None:
-        nonlocal written
+        nonlocal shown
+        written = counted(tokens)
         # A line for every few tokens would hide everything else.
-        if written * REPORTS // most != (written + tokens) * REPORTS // most:
+        if written * REPORTS // most > shown:
+            shown = written * REPORTS // most
             progress(WRITING * written / most, f"The target has written {written:,} tokens")
-        written += tokens
 
     progress(0.0, f"The target continues {len(prompts)} prompts")
-    return write_texts(pair, prompts, settings, count)
+    return write_texts(pair, prompts, settings, count, groups=groups)

@@ -169,7 +169,8 @@ def _checked(content: dict[str, Any], source: str) -> Comparison:
 def _comparison(content: dict[str, Any]) -> Comparison:
     if "runs" not in content:
         raise InputError(
-            "runs is missing: files of earlier versions kept averages alone, so measure again."
+            "runs is missing: files of `tune` and of earlier versions keep averages alone; measure "
+            "with `bench` or on the Compare page."
         )
     listed = check_list(member(content, "entries", list), "entries", low=1, high=MAX_ENTRIES)
     entries = tuple(_entry(entry, f"entries[{i}]") for i, entry in enumerate(listed))

@@ -100,7 +100,7 @@ def remembered(model: TreeModel, vocab: int, longest: int) -> TreeModel:
         for length in {len(context) for context in contexts if len(context) <= longest}:
             batch = [context for context in contexts if len(context) == length]
             ids = torch.tensor(batch, device=model.device)
-            logits = model.model(input_ids=ids, use_cache=False).logits[:, -1, :vocab]
+            logits = model.plain_logits(ids)[:, -1, :vocab]
             rows |= zip(batch, logits.float(), strict=True)
         return list(rows.values())
 

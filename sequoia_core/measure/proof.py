@@ -14,20 +14,25 @@ from sequoia_core.decode.growing import GrownTree
 from sequoia_core.decode.methods import (
     AUTOREGRESSIVE,
     GROWN_RULES,
+    NAMES,
     Method,
     grown_method,
     plain_method,
     static_method,
 )
 from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.rounding import tolerance
 from sequoia_core.decode.sampling import distribution
-from sequoia_core.decode.self_test import TOLERANCE
+from sequoia_core.decode.steering import Steering
 from sequoia_core.measure.lookup import remembered
+from sequoia_core.measure.switching import EveryStep
 from sequoia_core.tree.families import chain, chains
 from sequoia_core.tree.token_tree import TokenTree
 
 Progress = Callable[[float, str], None]
 
+# All methods; `auto` stands for its changes of method, made in every step.
+PROVED = (*NAMES, EveryStep.name)
 GREEDY_TREE = TokenTree([-1, 0, 0, 0, 0, 1, 1, 1, 2, 2, 5, 5, 6, 8, 10, 10])
 # Two tokens of text reach no deeper than two levels.
 SAMPLED_TREE = TokenTree([-1, 0, 0, 0, 1, 1, 2])
@@ -86,8 +91,10 @@ class SampledRow:
         return self.p_value > LEVEL
 
 
-def method_with(name: str, tree: TokenTree) -> Method:
+def method_with(name: str, tree: TokenTree) -> Method | Steering:
     """The method of that name, on this tree or on one of its depth and size."""
+    if name == EveryStep.name:
+        return EveryStep(tree)
     if name == AUTOREGRESSIVE:
         return plain_method()
     if name in GROWN_RULES:
@@ -111,16 +118,17 @@ def greedy_rows(
         progress(index / len(prompts), f"Greedy text, prompt {index + 1} of {len(prompts)}")
         prompt_ids = pair.encode(prompt)
         theirs = _reference(pair, prompt_ids, new_tokens)
-        texts: dict[StaticTree | GrownTree, list[int]] = {}
+        texts: dict[StaticTree | GrownTree | str, list[int]] = {}
         for name in names:
             method = method_with(name, GREEDY_TREE)
             # At temperature 0 the rules are one, so that methods with equal trees are one run.
-            if method.shape not in texts:
+            kind = method.shape if isinstance(method, Method) else method.name
+            if kind not in texts:
                 run = engine.run(prompt_ids, settings, method, trace=False)
-                texts[method.shape] = [token for step in run for token in step.committed]
-            ours = texts[method.shape]
+                texts[kind] = [token for step in run for token in step.committed]
+            ours = texts[kind]
             if ours != theirs:
-                partings[name].append(_parting(pair, index, prompt_ids, ours, theirs))
+                partings[name].append(parting(pair, index, prompt_ids, ours, theirs))
     return [
         GreedyRow(name, len(prompts), len(prompts) - len(found), found)
         for name, found in partings.items()
@@ -148,9 +156,10 @@ def _reference(pair: ModelPair, prompt_ids: list[int], new_tokens: int) -> list[
 
 
 @torch.inference_mode()
-def _parting(
+def parting(
     pair: ModelPair, prompt: int, prompt_ids: list[int], ours: list[int], theirs: list[int]
 ) -> Parting:
+    """Where two greedy texts that differ part. prompt: its number, prompt_ids: its tokens."""
     shorter = min(len(ours), len(theirs))
     position = next((i for i in range(shorter) if ours[i] != theirs[i]), shorter)
     if position == shorter:
@@ -158,10 +167,10 @@ def _parting(
         other = theirs[position] if len(theirs) > shorter else -1
         return Parting(prompt, position, ended, other, None, False)
     ids = torch.tensor([prompt_ids + ours[:position]], device=pair.device)
-    logits = pair.target.model(input_ids=ids, use_cache=False).logits[0, -1].float()
+    logits = pair.target.plain_logits(ids)[0, -1].float()
     gap = float((logits[ours[position]] - logits[theirs[position]]).abs() / logits.std())
-    limit = TOLERANCE.get(pair.target.dtype, max(TOLERANCE.values()))
-    return Parting(prompt, position, ours[position], theirs[position], gap, gap <= limit)
+    near_tie = gap <= tolerance(pair.target.dtype)
+    return Parting(prompt, position, ours[position], theirs[position], gap, near_tie)
 
 
 def sampled_rows(
@@ -205,7 +214,7 @@ def _texts(
     pair: ModelPair,
     prompt_ids: list[int],
     settings: GenerationSettings,
-    method: Method,
+    method: Method | Steering,
     runs: int,
     seed: int,
 ) -> Counter[tuple[int, ...]]:

@@ -40,9 +40,8 @@ def rank_run(
     longer than the context.
     """
     _check_text(pair, prompt_ids, token_ids)
-    generator = torch.Generator(pair.device).manual_seed(settings.seed)
     width, text = min(width, pair.vocab), Text(list(prompt_ids), list(token_ids))
-    ranked = rank_text(pair, text, settings, width, generator, rules=("sequoia",))
+    ranked = rank_text(pair, text, settings, width, rules=("sequoia",))
     return PathStatistics(width, [ranked["sequoia"].ranks.numpy()])
 
 
@@ -52,10 +51,14 @@ def rank_text(
     text: Text,
     settings: GenerationSettings,
     width: int,
-    generator: torch.Generator,
     rules: Collection[str] = RULES,
 ) -> dict[str, RankedText]:
-    """What each rule would have done at every position that the target wrote at."""
+    """What each rule would have done at every position that the target wrote at.
+
+    settings: those of the run that wrote the text. Their seed makes the draws here too, other ones
+    than the run's, so that a text is ranked alike wherever and after whatever it is.
+    """
+    generator = torch.Generator(pair.device).manual_seed(_ranking_seed(settings.seed))
     tokens = torch.tensor(text.token_ids, device=pair.device)
     # At temperature 0 the text is the target's choice, and nothing else of the target is asked.
     models = [pair.draft] if settings.temperature == 0 else [pair.draft, pair.target]
@@ -64,6 +67,15 @@ def rank_text(
     chunks = zip(tokens.split(rows), *(part.split(rows) for part in logits), strict=True)
     parts = [_ranked(own, ids, settings, width, generator, rules) for ids, *own in chunks]
     return {rule: _joined([part[rule] for part in parts]) for rule in rules}
+
+
+def _ranking_seed(seed: int) -> int:
+    """A seed for each of a run's, whose numbers have nothing to do with those that wrote the text.
+
+    An odd factor keeps different seeds apart in the low bits too, of which a CPU's generator takes
+    32. This one is 2^64 over the golden ratio: it takes neighbours far from each other.
+    """
+    return (seed + 1) * 0x9E3779B97F4A7C15 % 2**64
 
 
 def _teacher_forced(model: TreeModel, text: Text) -> Tensor:

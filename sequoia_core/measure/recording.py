@@ -63,7 +63,7 @@ def origin_of(pair: ModelPair) -> Origin:
         pair.draft_name,
         str(pair.device),
         pair.dtype,
-        device_name(pair.device),
+        device_name(pair.device, pair.target.devices),
         datetime.now(UTC).isoformat(timespec="seconds"),
         {
             "python": platform.python_version(),

@@ -1,6 +1,6 @@
 """The target's own text for many prompts: plain decoding, several prompts in one pass."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +15,8 @@ PLAIN = TokenTree([-1])
 # Cache slots of prompts decoded together. A pass costs little more for many tokens than for one,
 # until attention over the other prompts' slots, all masked, weighs as much as the layers.
 SLOTS = 2048
+# Prompts decoded together at most, so that several processes have enough groups to share out.
+TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,47 +27,62 @@ class Text:
     token_ids: list[int]
 
 
+def side_by_side(
+    pair: ModelPair, prompts: Sequence[Prompt], settings: GenerationSettings
+) -> list[range]:
+    """Which prompts, by index, are decoded together: neighbours, as many as fit.
+
+    Which process decodes a group changes nothing about its texts, not even by rounding. Raises
+    InputError for a prompt that the engine refuses.
+    """
+    groups, used = [], SLOTS
+    for index in range(len(prompts)):
+        run = _run(pair, prompts, settings, index)
+        need = len(run.prompt_ids) + settings.max_new_tokens
+        if used + need > SLOTS or len(groups[-1]) == TOGETHER:
+            groups.append(range(index, index))
+            used = 0
+        groups[-1] = range(groups[-1].start, index + 1)
+        used += need
+    return groups
+
+
+def _run(
+    pair: ModelPair, prompts: Sequence[Prompt], settings: GenerationSettings, index: int
+) -> Run:
+    """A plain run of one prompt.
+
+    Another seed for every prompt, or equal prompts would give equal texts.
+    """
+    own = replace(settings, seed=settings.seed + index)
+    return Engine(pair).run(prompts[index], own, PLAIN, trace=False)
+
+
 @torch.inference_mode()
 def write_texts(
     pair: ModelPair,
     prompts: Sequence[Prompt],
     settings: GenerationSettings,
     progress: Callable[[int], None] = lambda tokens: None,
+    *,
+    groups: Sequence[range] | None = None,
 ) -> list[Text]:
-    """Continue every prompt with the target alone; prompt i is seeded with settings.seed + i.
+    """Continue prompts with the target alone; prompt i is seeded with settings.seed + i.
 
+    groups: those of `side_by_side` to continue, all by default; the texts are theirs in order.
     The texts are those of plain runs with these seeds. Prompts are side by side in the cache, each
     token seeing its own prompt's slots, where the target takes such masks; else one after another.
     progress: called with the count of new tokens. Raises InputError for a prompt that the engine
     refuses.
     """
-    # Another seed for every prompt, or equal prompts would give equal texts.
-    seeds = [replace(settings, seed=settings.seed + index) for index in range(len(prompts))]
-    runs = [
-        Engine(pair).run(prompt, own, PLAIN, trace=False)
-        for prompt, own in zip(prompts, seeds, strict=True)
-    ]
     texts = []
-    for group in _groups(runs):
-        if len(group) > 1 and pair.shape_support.trees:
-            texts += _together(pair, group, progress)
+    for group in side_by_side(pair, prompts, settings) if groups is None else groups:
+        runs = [_run(pair, prompts, settings, index) for index in group]
+        if len(runs) > 1 and pair.shape_support.trees:
+            texts += _together(pair, runs, progress)
         else:
-            texts += [_alone(run, progress) for run in group]
+            texts += [_alone(run, progress) for run in runs]
     return texts
-
-
-def _groups(runs: list[Run]) -> Iterator[list[Run]]:
-    """Neighbours that fit the slots together; what is too long for them is alone."""
-    group, used = [], 0
-    for run in runs:
-        need = len(run.prompt_ids) + run.settings.max_new_tokens
-        if group and used + need > SLOTS:
-            yield group
-            group, used = [], 0
-        group.append(run)
-        used += need
-    if group:
-        yield group
 
 
 def _alone(run: Run, progress: Callable[[int], None]) -> Text:
@@ -108,7 +125,8 @@ class _Slots:
         own = torch.ones(len(ids), len(ids), dtype=torch.bool, device=ids.device).tril_()
         visible = torch.nn.functional.pad(own, (len(self._owners), 0), value=False)
         self._owners = torch.cat([self._owners, torch.full_like(ids, owner)])
-        return self._target.forward(ids, positions, visible, rows=1)[-1, : self._vocab]
+        with self._target.dynamically():
+            return self._target.forward(ids, positions, visible, rows=1)[-1, : self._vocab]
 
     def extend(self, owners: list[int], texts: list[Text]) -> Tensor:
         """Forward each text's last token; returns the logits, [texts, vocab]."""
@@ -119,7 +137,9 @@ class _Slots:
         own = torch.tensor(owners, device=device)
         self._owners = torch.cat([self._owners, own])
         visible = self._owners == own[:, None]
-        return self._target.forward(ids, positions, visible)[:, : self._vocab]
+        # Prompts come to their ends, so that few passes have the same shape.
+        with self._target.dynamically():
+            return self._target.forward(ids, positions, visible)[:, : self._vocab]
 
 
 def _ended(pair: ModelPair, text: Text, most: int) -> bool:

@@ -123,6 +123,14 @@ def load_gpu(name: str) -> Gpu:
     )
 
 
+def gpu_reported_as(device: str) -> Gpu | None:
+    """The bundled GPU whose driver calls it `device`, as torch prints it; None for all others."""
+    for name, entry in _content()["gpus"].items():
+        if device in entry.get("reported_as", ()):
+            return load_gpu(name)
+    return None
+
+
 def efficiency(case: str = "typical") -> Efficiency:
     """Every part and time at its `typical`, `best` or `worst` published value."""
     entries = _content()["efficiency"]

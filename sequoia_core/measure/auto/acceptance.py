@@ -1,19 +1,18 @@
 """Acceptance as a run shows it, starting from the calibrated vector."""
 
-from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 
+from sequoia_core.measure.auto.change import ChangeDetector
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.empirical import falling
 from sequoia_core.tree.token_tree import TokenTree
 
 # Tests of a rank that its estimate remembers; the calibrated rate stands for as many to begin with.
 MEMORY = 50
-# A surprise in the first child's last tests: its rate is then theirs, and what is taken for the
-# other ranks counts as so few tests.
-RECENT, SURPRISE, DOUBTED = 16, 3.5, 4
+# After a surprise in the first child's tests: what is taken for the other ranks counts as so few.
+DOUBTED = 4
 
 
 class AcceptanceEstimate:
@@ -35,7 +34,7 @@ class AcceptanceEstimate:
         self._calibrated = self.hazards.copy()
         self.tests = np.full(rows.shape, float(MEMORY))
         self.surprises = 0
-        self._recent: deque[tuple[float, float]] = deque(maxlen=RECENT)
+        self._change = ChangeDetector()
 
     @property
     def first_child(self) -> float:
@@ -56,37 +55,28 @@ class AcceptanceEstimate:
         row, tried = min(depth, len(self.hazards) - 1), min(rank + 1, self.hazards.shape[1])
         outcome = np.zeros(tried)
         outcome[rank:] = accepted
-        self._recent.append((float(outcome[0]), float(self.hazards[row, 0])))
+        believed = float(self.hazards[row, 0])
         tests, hazards = self.tests[row, :tried], self.hazards[row, :tried]
         np.minimum(tests + 1, MEMORY, out=tests)
         hazards += (outcome - hazards) / tests
-        if self._is_surprised:
-            self._forget()
+        changed = self._change.observe(float(outcome[0]), believed)
+        if changed:
+            self._forget(*changed)
 
-    @property
-    def _is_surprised(self) -> bool:
-        if len(self._recent) < RECENT:
-            return False
-        off = sum(outcome - chance for outcome, chance in self._recent)
-        variance = sum(max(chance * (1 - chance), 0.01) for _, chance in self._recent)
-        return abs(off) > SURPRISE * variance**0.5
+    def _forget(self, outcomes: int, successes: int) -> None:
+        """Start again from the tests of first children since the change.
 
-    def _forget(self) -> None:
-        """Start again from the last tests of the first child.
-
-        The other ranks have had few tests by then. They are taken to have fallen as it has, since
-        a draft that has lost the text has lost all of its ranks.
+        The other ranks have had few tests by then. They are taken to have fallen as the first
+        child has, since a draft that has lost the text has lost all of its ranks.
         """
         self.surprises += 1
         # As if one success and one failure had been seen as well, so that nothing is certain.
-        successes = sum(outcome for outcome, _ in self._recent)
-        first = (successes + 1) / (RECENT + 2)
+        first = (successes + 1) / (outcomes + 2)
         fallen = np.minimum(1.0, first / np.maximum(self._calibrated[:, :1], first))
         self.hazards[:] = self._calibrated * fallen
         self.hazards[:, 0] = first
         self.tests[:] = DOUBTED
-        self.tests[:, 0] = RECENT
-        self._recent.clear()
+        self.tests[:, 0] = outcomes + 2
 
     def vector(self) -> AcceptanceVector:
         """The estimate with its standard errors; chances fall from sibling to sibling.

@@ -149,7 +149,9 @@ class Auto:
             return None
         before, self.tree = tree_words(self.tree), best
         self._changes.append(self._steps)
+        # A new plan runs before anything else is tried, or its first step would be another's.
         self._wait, self._due = SOONEST, self._steps + SOONEST
+        self._rested = self._steps + SOONEST
         return self._decision(step, before, self._gain_words(view, gain, before))
 
     def _clear_gain(self, view: View, best: TokenTree, in_doubt: bool = False) -> Gain | None:

@@ -69,7 +69,8 @@ def launch_export(
 ) -> Export:
     """The export of a main line and its variants; placeholders for models add a warning."""
     acceptance, hardware = request.inputs
-    warnings = [*placeholder_warnings(request), *warnings]
+    noise = [hardware.warning] if hardware.warning else []
+    warnings = [*placeholder_warnings(request), *noise, *warnings]
     fields = {
         "engine": engine.title,
         "checked_against": engine.checked_against,

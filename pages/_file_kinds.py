@@ -1,0 +1,84 @@
+"""Files that a session may add: what kind one is, which shelf it belongs to, and what it holds."""
+
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import Any
+
+from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.files import check_tag, parse_json
+from sequoia_core.plan.acceptance import acceptance_from_dict
+from sequoia_core.plan.hardware import hardware_from_dict
+from sequoia_core.plan.model_shape import shape_from_config
+from sequoia_core.plan.plan import plan_from_dict
+from sequoia_core.report.report import Report, report_from_dict
+from sequoia_core.tree.formats import from_growmap, from_paths
+
+ACCEPTANCE, HARDWARE, TREES, SHAPES = "acceptance", "hardware", "trees", "shapes"
+PATHS, CONFIG, REPORT = "paths", "config", "report"
+# Files of others, which have no format tag.
+UNTAGGED = (PATHS, CONFIG)
+SHELVES = {
+    "acceptance": ACCEPTANCE,
+    "hardware": HARDWARE,
+    "plan": TREES,
+    "growmap": TREES,
+    PATHS: TREES,
+    CONFIG: SHAPES,
+}
+READERS: dict[str, Callable[[Any], Any]] = {
+    "acceptance": acceptance_from_dict,
+    "hardware": hardware_from_dict,
+    "plan": lambda content: plan_from_dict(content).tree,
+    "growmap": from_growmap,
+    PATHS: from_paths,
+    CONFIG: shape_from_config,
+    REPORT: report_from_dict,
+}
+
+
+def told(file_name: str, data: bytes) -> list[tuple[str, str, Any]]:
+    """What a file holds: the shelf, the name wished and the value of each part."""
+    content = parse_json(data, file_name)
+    kind = _kind(content, file_name)
+    if kind not in UNTAGGED:
+        check_tag(content, kind, file_name)
+    try:
+        value = READERS[kind](content)
+    except (InputError, FileFormatError) as error:
+        raise FileFormatError(f"{file_name}: {error}") from error
+    if kind == REPORT:
+        return _parts(value)
+    return [(SHELVES[kind], _stem(file_name, content), value)]
+
+
+def _parts(report: Report) -> list[tuple[str, str, Any]]:
+    """A report's profile and vectors, and its tree where it speculates."""
+    tree = [(TREES, f"{report.name} tree", report.plan.tree)] if report.plan.speculates else []
+    return [
+        (HARDWARE, report.name, report.hardware),
+        *((ACCEPTANCE, f"{report.name} {rule}", v) for rule, v in report.vectors.items()),
+        *tree,
+    ]
+
+
+def _kind(content: Any, file_name: str) -> str:
+    if isinstance(content, list):
+        return PATHS
+    tag = content.get("format") if isinstance(content, dict) else None
+    if tag is None and isinstance(content, dict) and "model_type" in content:
+        return CONFIG
+    kind = str(tag).removeprefix("sequoia-")
+    if kind not in READERS or kind in UNTAGGED:
+        known = ", ".join(f"sequoia-{name}" for name in READERS if name not in UNTAGGED)
+        raise FileFormatError(
+            f"{file_name} is none of the files that planning takes ({known}, a list of paths, a "
+            f"model's config.json): its format is {tag!r}."
+        )
+    return kind
+
+
+def _stem(file_name: str, content: Any) -> str:
+    """The file's own name; of a config.json, as all of them are called, the model's in it."""
+    own = PurePath(file_name).stem
+    named = content.get("_name_or_path") if own == "config" and isinstance(content, dict) else None
+    return str(named or own).rpartition("/")[2] or own

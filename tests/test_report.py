@@ -1,0 +1,379 @@
+"""The report: its file takes nothing wrong, its page needs nothing else and says the answer."""
+
+import copy
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from reports import FLAT, NARROW, SLOW, content, report, row
+
+from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.measure.tune.intervals import Totals, speedup
+from sequoia_core.plan.exports.registry import ENGINES
+from sequoia_core.plan.hardware import HardwareProfile
+from sequoia_core.report.launch import engine_export
+from sequoia_core.report.measured import Ratio
+from sequoia_core.report.page import report_page
+from sequoia_core.report.report import load_report, report_from_dict
+from sequoia_core.report.svg import Chart, Line, Mark, tree_svg
+from sequoia_core.report.words import headline, measured_words, predicted_words
+from sequoia_core.tree.families import chain
+from sequoia_core.tree.token_tree import TokenTree
+
+REPORT = report()
+CONTENT = content(REPORT)
+
+# The file
+
+
+def test_a_report_reads_back_as_it_was_written(tmp_path):
+    REPORT.save(tmp_path / "report.json", CONTENT["benchmark"])
+    again = load_report(tmp_path / "report.json")
+    assert content(again) == CONTENT
+    assert again.hardware == REPORT.hardware
+    assert (again.rows, again.gain) == (REPORT.rows, REPORT.gain)
+    assert [vector.name for vector in again.vectors.values()] == [
+        "acceptance.sequoia",
+        "acceptance.specinfer",
+        "acceptance.topk",
+    ]
+    assert (again.target, again.draft) == ("stories-27m", "stories-1m")
+
+
+# The verdict follows from the plan: it is there for people and scripts, and nothing reads it.
+READ = [name for name in CONTENT if name not in ("format", "version", "verdict")]
+
+
+@pytest.mark.parametrize("name", READ)
+def test_no_field_of_a_report_can_be_missing_or_of_another_kind(name):
+    with pytest.raises(InputError, match=name):
+        report_from_dict({key: part for key, part in CONTENT.items() if key != name})
+    with pytest.raises(InputError, match=name):
+        report_from_dict(CONTENT | {name: 7})
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("created", "yesterday", "created must be a date and time"),
+        ("settings.temperature", float("nan"), "settings.temperature must be finite"),
+        ("settings.like", [1], "settings.like must be a text, a number"),
+        ("machine.torch", 2.13, "machine.torch must be a text"),
+        ("machine.torch", "x" * 2001, "machine.torch must be a text of at most 2000"),
+        ("reached.0.seconds", -1, "reached[0]: seconds must be between 0"),
+        ("reached.0.words", None, "reached[0]: words must be a text"),
+        ("reached.0", [], "reached[0] must be an object"),
+        ("plan.budget", 3, "plan: budget is 3"),
+        ("plan.parents", [0], "plan: "),
+        ("candidates.sequoia.speedup", "fast", "candidates.sequoia: speedup must be a number"),
+        ("candidates.mine", {}, "candidates are sequoia, chain, not 'mine'"),
+        ("hardware.target_seconds", [], "hardware: target_seconds must have"),
+        ("hardware.device", 3, "hardware: device must be a text"),
+        ("acceptance.sequoia", None, "acceptance.sequoia must be an object"),
+        ("acceptance.sequoia.rule", "topk", "acceptance.sequoia: rule is 'topk'"),
+        ("acceptance.topk.probabilities", [2], "acceptance.topk: probabilities[0] must be"),
+        ("acceptance.mine", {}, "acceptance has rules sequoia, specinfer, topk, not 'mine'"),
+        ("benchmark.rows", [], "benchmark.rows must have 1 to 3 entries"),
+        ("benchmark.rows.1", 3, "benchmark.rows[1] must be an object"),
+        ("benchmark.rows.1.method", "mine", "benchmark.rows[1].method must be one of"),
+        ("benchmark.rows.1.method", "autoregressive", "no method twice"),
+        ("benchmark.rows.1.budget", 0, "benchmark.rows[1].budget must be between"),
+        ("benchmark.rows.1.depth", 99, "benchmark.rows[1].depth must be between"),
+        ("benchmark.rows.1.tokens_per_second", -1, "[1].tokens_per_second must be between"),
+        ("benchmark.rows.1.tokens_per_step", None, "[1].tokens_per_step must be a number"),
+        ("benchmark.rows.1.speedup", 9.0, "[1].speedup is 9, outside its own limits"),
+        ("benchmark.rows.1.speedup_low", 9.0, "[1].speedup is"),
+        ("benchmark.rows.1.speedup_high", True, "[1].speedup_high must be a number"),
+        ("benchmark.rows.1.decode_speedup", 0.0, "[1].decode_speedup is 0, outside"),
+        ("benchmark.rows.1.decode_low", None, "[1].decode_low and decode_high must be both"),
+        ("benchmark.rows.1.decode_high", float("inf"), "[1].decode_high must be finite"),
+        ("benchmark.rows.1.predicted_speedup", "2", "[1].predicted_speedup must be a number"),
+        ("benchmark.rows.1.predicted_tokens_per_step", -2, "predicted_tokens_per_step must be"),
+        ("benchmark.tree_over_chain", 1.1, "benchmark.tree_over_chain must be an object"),
+        ("benchmark.tree_over_chain", {"low": 1}, "benchmark.tree_over_chain must be an object"),
+        ("benchmark.tree_over_chain.value", "x", "tree_over_chain.value must be a number"),
+        ("benchmark.tree_over_chain.value", 9.0, "tree_over_chain.value is 9, outside"),
+        ("benchmark.tree_over_chain.low", None, "tree_over_chain.low and high must be both"),
+        ("benchmark.tree_over_chain.high", -1, "tree_over_chain.high must be between"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_place(path, value, words):
+    wrong = copy.deepcopy(CONTENT)
+    *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    place = wrong
+    for part in way:
+        place = place[part]
+    place[last] = value
+    with pytest.raises(InputError, match=re.escape(words)):
+        report_from_dict(wrong)
+
+
+def test_what_a_report_needs_of_its_parts():
+    without = {rule: part for rule, part in CONTENT["acceptance"].items() if rule != "sequoia"}
+    with pytest.raises(InputError, match="a vector of the rule sequoia"):
+        report_from_dict(CONTENT | {"acceptance": without})
+    with pytest.raises(InputError, match="candidates must hold the plan of chain"):
+        report_from_dict(CONTENT | {"candidates": {"sequoia": CONTENT["candidates"]["sequoia"]}})
+    rows = {"rows": [CONTENT["benchmark"]["rows"][1]]}
+    with pytest.raises(InputError, match="must hold autoregressive"):
+        report_from_dict(CONTENT | {"benchmark": rows})
+    short = {"rows": [{"method": "chain", "budget": 2}]}
+    with pytest.raises(InputError, match=re.escape("benchmark.rows[0].depth is missing")):
+        report_from_dict(CONTENT | {"benchmark": short})
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"format": "sequoia-plan"}', json.dumps(CONTENT | {"version": 2})]
+)
+def test_a_file_that_is_no_report_is_refused_by_name(tmp_path, text):
+    (tmp_path / "mine.json").write_text(text, encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"mine\.json"):
+        load_report(tmp_path / "mine.json")
+
+
+def test_a_bad_field_in_a_file_is_an_error_of_the_file(tmp_path):
+    (tmp_path / "mine.json").write_text(json.dumps(CONTENT | {"name": 3}), encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"mine\.json: name must be a text"):
+        load_report(tmp_path / "mine.json")
+
+
+# The words
+
+
+def test_the_answer_is_a_tree_a_chain_or_neither():
+    tree, straight, neither = report(FLAT), report(NARROW), report(SLOW)
+    plan = tree.plan
+    assert headline(tree) == f"Use a tree of {plan.budget:,} tokens, {plan.depth} deep."
+    assert headline(straight) == "Use a chain of 1 drafted token."
+    assert headline(neither) == "Do not speculate."
+    assert (neither.plan.budget, neither.plan.depth) == (1, 0)
+    assert predicted_words(neither).startswith("Nothing is predicted to beat plain decoding")
+    assert f"Predicted {plan.speedup:.2f}× plain decoding (95% interval" in predicted_words(tree)
+
+
+def test_a_measurement_that_bears_the_plan_out_is_told_with_its_rival():
+    words = measured_words(report(FLAT, tree=2.5, chain=2.0))
+    assert words.startswith("Measured 2.50× (95% interval 2.40 to 2.60). Measured beside it, ")
+    assert "the best chain (" in words
+    assert words.endswith(
+        "came to 2.00× (95% interval 1.90 to 2.10); tree over chain +25.0% (95% interval +20.0% to "
+        "+30.0%)."
+    )
+
+
+def test_a_measurement_against_the_plan_says_whether_to_follow_it():
+    clear = measured_words(report(FLAT, tree=1.5, chain=2.5))
+    assert "Against the plan, the best chain" in clear
+    assert clear.endswith("that is beyond chance, so follow the measurement.")
+    close = measured_words(report(FLAT, tree=1.58, chain=1.6))
+    assert close.endswith(
+        "that may be chance, so measure with more prompts before you rely on either."
+    )
+    paid_after_all = measured_words(report(SLOW, tree=0.9, chain=1.4))
+    assert "Against the plan, the best chain" in paid_after_all
+    assert "tree over chain" not in paid_after_all
+    assert "so follow the measurement." in paid_after_all
+
+
+def test_one_prompt_has_no_interval_and_the_words_say_so():
+    base = report(FLAT, tree=1.5, chain=1.6)
+    rows = tuple(replace(each, decode_low=None, decode_high=None) for each in base.rows)
+    words = measured_words(replace(base, rows=rows, gain=Ratio(0.94, None, None)))
+    assert words.startswith("Measured 1.50×. Against the plan")
+    assert words.endswith("one prompt cannot tell how sure that is.")
+
+
+# The interval
+
+
+def test_the_interval_is_student_s_over_prompts():
+    """Two prompts whose rates differ by the same factor up and down: by hand."""
+    plain = [Totals(10, 10.0), Totals(10, 10.0)]
+    equal = speedup([Totals(10, 5.0), Totals(10, 5.0)], plain)
+    assert (equal.value, equal.low, equal.high) == (2.0, 2.0, 2.0)
+    ratio = speedup([Totals(10, 4.0), Totals(10, 6.0)], plain)
+    error = np.sqrt(2 * 2 * (0.5 - 0.4) ** 2)
+    assert ratio.value == 2.0
+    assert ratio.low == pytest.approx(2 * np.exp(-12.706 * error))
+    assert ratio.high == pytest.approx(2 * np.exp(12.706 * error))
+    assert speedup([Totals(10, 4.0)], [Totals(10, 8.0)]).low is None
+
+
+def test_the_interval_holds_what_it_promises_on_drawn_prompts():
+    """95 % coverage over 400 drawn sets of 10 prompts: off by 0.04 is 3.7 standard deviations."""
+    chance, hits = np.random.default_rng(1), 0
+    for _ in range(400):
+        seconds = chance.gamma(25, 0.04, size=(2, 10))
+        tokens = chance.integers(20, 40, size=10)
+        method, plain = (
+            [Totals(int(n), float(n * s / rate)) for n, s in zip(tokens, own, strict=True)]
+            for own, rate in zip(seconds, (2.0, 1.0), strict=True)
+        )
+        ratio = speedup(method, plain)
+        hits += ratio.low <= 2.0 <= ratio.high
+    assert hits / 400 == pytest.approx(0.95, abs=0.04)
+
+
+# The page
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Reader(HTMLParser):
+    """Reads a page strictly: tags must nest, and everything is noted."""
+
+    def __init__(self, page: str):
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.texts).split())
+
+
+@pytest.mark.parametrize("of", [REPORT, report(SLOW), report(NARROW), report(FLAT)])
+def test_the_page_is_well_formed_and_asks_for_nothing(of):
+    page = report_page(of)
+    read = Reader(page)
+    assert page.startswith("<!DOCTYPE html>")
+    names = {tag for tag, _ in read.tags}
+    assert not names & {"script", "link", "img", "iframe", "object", "embed", "base", "form"}
+    attributes = {name for _, attributes in read.tags for name in attributes}
+    assert not {name for name in attributes if name.startswith("on")}
+    assert not attributes & {"src", "href", "srcset", "action", "xlink:href"}
+    style = page[page.index("<style>") : page.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "prefers-color-scheme: dark" in style
+    assert headline(of) in read.text
+    assert predicted_words(of) in read.text
+    assert of.plan.verdict.words in read.text
+
+
+def test_the_answer_stands_before_everything_else():
+    read = Reader(report_page(REPORT))
+    headings = [tag for tag, _ in read.tags if tag in ("h1", "h2")]
+    assert headings[0] == "h1"
+    text = read.text[read.text.index("}", read.text.rindex("user-select")) :]
+    assert text.index(headline(REPORT)) < text.index("The planned tree") < text.index("vLLM")
+
+
+def test_the_page_shows_tree_methods_machine_and_how_to_open_it():
+    read = Reader(report_page(REPORT))
+    nodes = [each for _, each in read.tags if "node" in (each.get("class") or "").split()]
+    assert len(nodes) == REPORT.plan.budget
+    assert len([tag for tag, _ in read.tags if tag == "pre"]) >= len(ENGINES) + 1
+    for words in ("a device", "2.13", "1.80×", "1.60×", "make run", "Add a file", "80 s"):
+        assert words in read.text
+
+
+def test_a_plan_of_plain_decoding_has_no_tree_to_draw():
+    page = report_page(report(SLOW))
+    assert "The planned tree" not in page
+    assert 'class="edge"' not in page
+
+
+def test_every_text_of_a_report_is_escaped():
+    evil = '<script>alert("x")</script>&amp;'
+    vectors = {
+        rule: replace(vector, target=evil, draft=evil) for rule, vector in REPORT.vectors.items()
+    }
+    told = replace(
+        REPORT,
+        name=evil,
+        vectors=vectors,
+        settings={evil: evil},
+        machine={evil: evil},
+        hardware=replace(REPORT.hardware, device=evil, basis=evil, dtype=evil),
+        reached=(replace(REPORT.reached[0], stage=evil, words=evil),),
+    )
+    page = report_page(told)
+    read = Reader(page)
+    assert "<script" not in page
+    assert read.text.count('<script>alert("x")</script>&amp;') >= 10
+
+
+def test_names_that_no_launch_line_takes_leave_a_note_instead():
+    vectors = {rule: replace(v, target="-rf") for rule, v in REPORT.vectors.items()}
+    read = Reader(report_page(replace(REPORT, vectors=vectors)))
+    assert "does not begin with '-'" in read.text
+
+
+def test_engines_that_draft_greedily_are_planned_from_the_vector_of_their_rule():
+    export = engine_export(REPORT, "vllm")
+    assert export.fields["acceptance"]["rule"] == "topk"
+    assert export.fields["planned_with"] == "acceptance.sequoia"
+    alone = replace(REPORT, vectors={"sequoia": REPORT.vector})
+    assert engine_export(alone, "vllm").fields["acceptance"]["rule"] == "sequoia"
+
+
+# Drawings
+
+
+def test_a_chart_draws_curves_gaps_marks_and_a_level():
+    chart = Chart(
+        x_title="x < y",
+        y_title="y",
+        alt="a & b",
+        lines=[Line("curve", [(1, 1.0), (2, float("nan")), (3, 4.0), (4, 5.0)], 0, dots=True)],
+        marks=[Mark("point", 2, 3.0, 2.0, 4.0, 1)],
+        level=1.0,
+    )
+    read = Reader(chart.svg())
+    [path] = [a["d"] for t, a in read.tags if t == "path" and a.get("class") == "line s0"][:1]
+    assert (path.count("M"), path.count("L")) == (2, 1)
+    assert len([1 for tag, each in read.tags if each.get("class") == "dot s0"]) == 3
+    assert len([1 for tag, each in read.tags if each.get("class") == "level"]) == 1
+    assert "x < y" in read.text
+
+
+@pytest.mark.parametrize("points", [[(1, 1.0)], [(5, 2.0), (5, 2.0)], [(1, 0.001), (1000, 900.0)]])
+def test_a_chart_of_few_or_far_points_stays_within_its_frame(points):
+    for log in (False, True):
+        chart = Chart(
+            x_title="x", y_title="y", alt="a", lines=[Line("l", points, 0)], log_x=log, log_y=log
+        )
+        numbers = re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", chart.svg())
+        assert all(0 <= float(x) <= 560 and 0 <= float(y) <= 300 for x, y in numbers)
+
+
+@pytest.mark.parametrize("tree", [TokenTree([-1]), chain(40), TokenTree([-1, *[0] * 900])])
+def test_a_tree_of_any_shape_is_drawn_within_its_frame(tree):
+    read = Reader(tree_svg(tree, np.ones(tree.size), "a tree"))
+    frame = next(each["viewbox"] for tag, each in read.tags if tag == "svg")
+    _, _, width, height = map(float, frame.split())
+    circles = [each for tag, each in read.tags if tag == "circle"]
+    assert len(circles) == tree.size
+    assert all(0 <= float(c["cx"]) <= width and 0 <= float(c["cy"]) <= height for c in circles)
+
+
+def test_a_profile_of_one_point_makes_a_page():
+    tiny = HardwareProfile("tiny", ((1, 1.0),), ((1, 0.1),))
+    assert Reader(report_page(report(tiny)))
+
+
+def test_a_row_checks_itself():
+    with pytest.raises(InputError, match="method must be one of"):
+        replace(row("chain", REPORT.plan), method="other")
