@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages._frame import navigation
 from pages._sidebar import sidebar
+from pages._under_way import under_way
 from sequoia_core.assets import asset
 
 st.set_page_config(
@@ -17,4 +18,5 @@ st.html(asset("style.css"))
 
 page = navigation()
 sidebar()
+under_way(page)
 page.run()

@@ -14,6 +14,7 @@ def navigation():
             st.Page("pages/explore.py", title="Explore", default=True),
             st.Page("pages/plan.py", title="Plan"),
             st.Page("pages/hardware.py", title="Hardware"),
+            st.Page("pages/compare.py", title="Compare"),
         ]
     )
 

@@ -99,6 +99,25 @@ def hardware_words(name: str, pair) -> str:
     )
 
 
+def fitting_hardware(pair) -> str | None:
+    """The profile measured with the loaded pair in its dtype, the session's own first.
+
+    Without one it is the first profile there is; None where there is none.
+    """
+    known = library.hardware_names()
+    if pair is None or not known:
+        return known[0] if known else None
+
+    def fit(name: str) -> tuple[bool, bool, bool]:
+        with suppress(SequoiaError):
+            profile = library.hardware(name)
+            same = profile.target_model == pair.target_name
+            return same and profile.dtype == pair.dtype, same, library.is_own_profile(name)
+        return False, False, False
+
+    return max(known, key=fit)
+
+
 def vector_name(choice: str, temperature: float, rule: str = "sequoia") -> str:
     """The vector that `choice` means: for auto, the bundled pair's of the rule nearest to it."""
     return bundled_acceptance(temperature, rule) if choice == AUTO else choice

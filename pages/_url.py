@@ -32,17 +32,26 @@ RANGES = {
     "branch": Range("The most children of a node", 1, 32, 32),
     "batch": Range("The batch size", 1, 64, 1),
     "scale": Range("The factor on acceptance", 0.5, 1.3, 1.0),
+    "repeats": Range("Repeats", 1, 50, 3),
 }
 
 
-def note_link_mistakes(page: str, choices: Mapping[str, list[str]]) -> None:
+def note_link_mistakes(
+    page: str, choices: Mapping[str, list[str]], several: Mapping[str, list[str]] | None = None
+) -> None:
     """Once a session and page, before any control exists: name what no control takes.
 
-    choices: the values that each picking control of the page offers, by parameter.
+    choices: the values that each picking control of the page offers, by parameter. several: the
+    same for controls that take any number of values.
     """
     key = f"link_mistakes_{page}"
     if key not in st.session_state:
-        st.session_state[key] = link_mistakes(st.query_params.to_dict(), choices)
+        mistakes = link_mistakes(st.query_params.to_dict(), choices)
+        for name, options in (several or {}).items():
+            one = name.removesuffix("s")
+            for value in filter(None, st.query_params.get_all(name)):
+                mistakes += link_mistakes({one: value}, {one: options})
+        st.session_state[key] = mistakes
     for mistake in st.session_state[key]:
         st.warning(mistake)
 

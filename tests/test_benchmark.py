@@ -9,6 +9,8 @@ from sequoia_core.cli import main
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.errors import InputError
 from sequoia_core.measure.benchmark import Outcome, Prediction, benchmark
+from sequoia_core.measure.comparison_file import read_comparison
+from sequoia_core.measure.summary import text_words
 from sequoia_core.plan.methods import NAMES
 
 
@@ -88,6 +90,37 @@ def test_the_command_measures_every_method(capsys):
     assert rows["autoregressive"]["speedup"] == 1
     assert rows["autoregressive"]["tokens_per_step"] == rows["hf-generate"]["tokens_per_step"] == 1
     assert all(row["tokens_per_second"] > 0 for row in rows.values())
+
+
+def test_several_temperatures_give_a_file_of_runs_in_which_greedy_texts_agree(capsys, tmp_path):
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"text": "Once upon a time"}\n{"text": "There was a fox"}\n')
+    file = tmp_path / "kept.json"
+    code = main([
+        "bench", "--device", "cpu", "--dtype", "float32", "--max-new-tokens", "6",
+        "--methods", "sequoia,dynamic,hf-generate", "--temperatures", "0,0.6", "--repeats", "2",
+        "--prompts", str(prompts), "--seed", "4", "--out", str(file), "--json",
+    ])  # fmt: skip
+    assert code == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(file.read_text())
+    comparison = read_comparison(file)
+    assert (len(comparison.runs), comparison.complete) == (2 * 4 * 2 * 2, True)
+    assert comparison.temperatures == (0.0, 0.6)
+    assert comparison.prompts == ("Once upon a time", "There was a fox")
+    assert (comparison.settings.seed, comparison.origin.target) == (4, "stories-27m")
+    for run in comparison.runs:
+        assert run.shared_tokens == (run.tokens if run.temperature == 0 else None)
+        if run.method != "hf-generate":
+            assert run.parts.total <= run.decode_seconds <= run.seconds
+            assert run.hits <= run.steps
+    [tree] = [e for e in comparison.entries if e.key == ("sequoia", 0.6)]
+    assert (tree.acceptance, tree.hardware) == ("bundled-t0.6", "cpu-2-cores")
+    assert sum(tree.level_sizes) == tree.budget
+    assert tree.predicted_speedup > 1
+    assert text_words(comparison) == [
+        "At temperature 0 all methods wrote the text of plain decoding, token for token "
+        "(2 prompts)."
+    ]
 
 
 def test_an_unknown_method_is_refused(capsys):

@@ -30,9 +30,10 @@ class Visitor:
         if not request.url.startswith((self.url, "data:", "blob:", self.url.replace("http", "ws"))):
             self.wrong.append(f"left the machine: {request.url}")
 
-    def open(self, page: str = "", **link) -> "Visitor":
-        self.page.goto(f"{self.url}/{page}?{urlencode(link)}")
-        self.page.locator(".tree-svg .node").first.wait_for()
+    def open(self, page: str = "", *, wait: str = ".tree-svg .node", **link) -> "Visitor":
+        """Go to a page with these parameters; `wait` selects what must be there in the end."""
+        self.page.goto(f"{self.url}/{page}?{urlencode(link, doseq=True)}")
+        self.page.locator(wait).first.wait_for()
         return self
 
     def generate(self) -> "Visitor":

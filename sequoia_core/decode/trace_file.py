@@ -131,7 +131,7 @@ def _run(content: dict[str, Any]) -> RecordedRun:
         prompt_ids=prompt_ids,
         steps=steps,
         summary=_summary(content, steps, written),
-        origin=_origin(content),
+        origin=origin_from(content),
         plain=_plain(content.get("plain")),
         ranks=_ranks(content.get("ranks"), len(written)),
         predicted=_predicted(content.get("predicted")),
@@ -197,7 +197,8 @@ def _summary(content: dict[str, Any], steps, written: list[int]) -> RunSummary:
     return RunSummary(text, written, len(steps), prefill, decode, stopped, decisions)
 
 
-def _origin(content: dict[str, Any]) -> Origin:
+def origin_from(content: dict[str, Any]) -> Origin:
+    """The origin that a file's fields tell; InputError names the field."""
     names = ("device", "dtype", "machine", "created")
     versions = content.get("versions", {})
     if not isinstance(versions, dict) or len(versions) > MAX_VERSIONS:

@@ -1,33 +1,15 @@
-"""Every method side by side in one run: interleaved, repeated, against our own plain decoding."""
+"""Methods of any kind side by side in one run: interleaved, repeated, against plain decoding."""
 
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from sequoia_core.decode.pair import Prompt
-from sequoia_core.errors import InputError
+from sequoia_core.measure.compare import Arm, compare
+from sequoia_core.measure.comparison import BASELINE, Entry, Outcome, Progress, Run
+from sequoia_core.measure.methods import Method
 
-Progress = Callable[[float, str], None]
-BASELINE = "autoregressive"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One prompt continued by one method: new tokens, steps (target passes), wall seconds.
-
-    seconds: the whole call. decode_seconds: those after the prompt was read, None where a method
-    does not tell.
-    """
-
-    tokens: int
-    steps: int
-    seconds: float
-    decode_seconds: float | None = None
-
-
-Method = Callable[[Prompt], Outcome]
+__all__ = ["BASELINE", "Method", "Outcome", "Prediction", "Row", "benchmark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,63 +54,53 @@ def benchmark(
     A first round on one prompt warms up and is not counted. Raises InputError where the baseline
     is missing.
     """
-    if BASELINE not in methods:
-        raise InputError(f"A benchmark needs the method {BASELINE} to compare with.")
-    if not prompts or repeats < 1:
-        raise InputError("A benchmark needs at least one prompt and one repeat.")
-    for method in methods.values():
-        method(prompts[0])
-    order = random.Random(0)
-    rounds: list[dict[str, list[Outcome]]] = []
-    for repeat in range(repeats):
-        outcomes: dict[str, list[Outcome]] = {name: [] for name in methods}
-        for index, prompt in enumerate(prompts):
-            done = (repeat + index / len(prompts)) / repeats
-            progress(done, f"Repeat {repeat + 1} of {repeats}, prompt {index + 1}")
-            for name in order.sample(list(methods), len(methods)):
-                outcomes[name].append(methods[name](prompt))
-        rounds.append(outcomes)
-    progress(1.0, "Done")
-    return [_row(name, rounds, predicted.get(name)) for name in methods]
+    arms = [Arm(Entry(name, None), _unseeded(method)) for name, method in methods.items()]
+    runs = compare(arms, prompts, repeats=repeats, progress=progress)
+    by_method: dict[str, list[list[Run]]] = {name: [[] for _ in range(repeats)] for name in methods}
+    for run in runs:
+        by_method[run.method][run.repeat].append(run)
+    return [
+        _row(name, own, by_method[BASELINE], predicted.get(name)) for name, own in by_method.items()
+    ]
 
 
-def _row(name: str, rounds: list[dict[str, list[Outcome]]], predicted: Prediction | None) -> Row:
-    rates = [_rate(outcomes[name]) for outcomes in rounds]
-    speedups = [_rate(outcomes[name]) / _rate(outcomes[BASELINE]) for outcomes in rounds]
-    everything = [outcome for outcomes in rounds for outcome in outcomes[name]]
+def _unseeded(method: Method) -> Callable[[Prompt, int], Outcome]:
+    """Methods that come from outside have their seed already."""
+    return lambda prompt, seed: method(prompt)
+
+
+def _row(
+    name: str, own: list[list[Run]], plain: list[list[Run]], predicted: Prediction | None
+) -> Row:
+    """own, plain: the runs of every repeat."""
+    rates, plain_rates = [_rate(runs) for runs in own], [_rate(runs) for runs in plain]
+    speedups = [rate / other for rate, other in zip(rates, plain_rates, strict=True)]
+    everything = [run for runs in own for run in runs]
     return Row(
         name,
         median(rates),
-        sum(outcome.tokens for outcome in everything) / sum(o.steps for o in everything),
+        sum(run.tokens for run in everything) / sum(run.steps for run in everything),
         median(speedups),
         min(speedups),
         max(speedups),
-        _decode_speedup(name, rounds),
+        _decode_speedup(own, plain),
         predicted.speedup if predicted else None,
         predicted.tokens_per_step if predicted else None,
     )
 
 
-def _rate(outcomes: list[Outcome]) -> float:
-    return sum(o.tokens for o in outcomes) / sum(o.seconds for o in outcomes)
+def _rate(runs: list[Run]) -> float:
+    return sum(run.tokens for run in runs) / sum(run.seconds for run in runs)
 
 
-def _decode_speedup(name: str, rounds: list[dict[str, list[Outcome]]]) -> float | None:
-    rates = [[_decode_rate(outcomes[each]) for each in (name, BASELINE)] for outcomes in rounds]
+def _decode_speedup(own: list[list[Run]], plain: list[list[Run]]) -> float | None:
+    rates = [[_decode_rate(runs) for runs in pair] for pair in zip(own, plain, strict=True)]
     if any(rate is None for pair in rates for rate in pair):
         return None
     return median(method / plain for method, plain in rates)
 
 
-def _decode_rate(outcomes: list[Outcome]) -> float | None:
-    if any(o.decode_seconds is None for o in outcomes):
+def _decode_rate(runs: list[Run]) -> float | None:
+    if any(run.decode_seconds is None for run in runs):
         return None
-    return sum(o.tokens for o in outcomes) / sum(o.decode_seconds for o in outcomes)
-
-
-def timed(call: Callable[[], tuple[int, int, float | None]]) -> Outcome:
-    """Run a call that returns (tokens, steps, seconds before decoding), and take wall seconds."""
-    started = time.perf_counter()
-    tokens, steps, before = call()
-    seconds = time.perf_counter() - started
-    return Outcome(tokens, steps, seconds, None if before is None else seconds - before)
+    return sum(run.tokens for run in runs) / sum(run.decode_seconds for run in runs)

@@ -1,7 +1,9 @@
 """The decoding methods a benchmark compares, each as a function of a prompt."""
 
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -9,41 +11,64 @@ from sequoia_core.decode import methods
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.decode.steering import Steering
-from sequoia_core.decode.timing import now
-from sequoia_core.measure.benchmark import Method, Outcome, timed
+from sequoia_core.decode.timing import PARTS, now
+from sequoia_core.decode.trace import Seconds
+from sequoia_core.measure.comparison import ASSISTANT_TOKENS, TUNING_REPEATS, Outcome
 
-# Hugging Face's own defaults (20 tokens, confidence threshold 0.4) are no serious rival, so its
-# constant is tuned over these.
-ASSISTANT_TOKENS = range(2, 13)
+Method = Callable[..., Outcome]
+GoOn = Callable[[], None]
+
+
+def _go_on() -> None:
+    pass
 
 
 def engine_method(
-    pair: ModelPair, settings: GenerationSettings, method: methods.Method | Steering
+    pair: ModelPair,
+    settings: GenerationSettings,
+    method: methods.Method | Steering,
+    go_on: GoOn = _go_on,
 ) -> Method:
-    """A method of our engine, or one that is steered and keeps what it learns."""
+    """A method of our engine, or one that is steered and keeps what it learns.
+
+    go_on: called in every step, to end the run by raising. All methods here may be given a seed
+    that takes the place of the settings'.
+    """
     engine = Engine(pair)
 
-    def run(prompt: Prompt) -> Outcome:
-        def decode() -> tuple[int, int, float]:
-            started = time.perf_counter()
-            generation = engine.run(prompt, settings, method, trace=False)
-            before = time.perf_counter() - started
-            for _ in generation:
-                pass
-            before += generation.prefill_seconds
-            return len(generation.token_ids), generation.steps, before
-
-        return timed(decode)
+    def run(prompt: Prompt, seed: int | None = None) -> Outcome:
+        own = _seeded(settings, seed)
+        parts, hits = dict.fromkeys(PARTS, 0.0), 0
+        started = time.perf_counter()
+        generation = engine.run(prompt, own, method, trace=False)
+        before = time.perf_counter() - started
+        for step in generation:
+            go_on()
+            hits += bool(step.accepted)
+            for part in PARTS:
+                parts[part] += getattr(step.seconds, part)
+        seconds = time.perf_counter() - started
+        written = tuple(generation.token_ids)
+        decoding = seconds - before - generation.prefill_seconds
+        return Outcome(
+            len(written), generation.steps, seconds, decoding, Seconds(**parts), hits, written
+        )
 
     return run
 
 
-def hf_generate(pair: ModelPair, settings: GenerationSettings) -> Method:
+def _seeded(settings: GenerationSettings, seed: int | None) -> GenerationSettings:
+    return settings if seed is None else replace(settings, seed=seed)
+
+
+def hf_generate(pair: ModelPair, settings: GenerationSettings, go_on: GoOn = _go_on) -> Method:
     """Hugging Face `generate` with its dynamic cache."""
-    return _generate(pair, settings, {})
+    return _generate(pair, settings, {}, go_on)
 
 
-def hf_assisted(pair: ModelPair, settings: GenerationSettings, assistant_tokens: int) -> Method:
+def hf_assisted(
+    pair: ModelPair, settings: GenerationSettings, assistant_tokens: int, go_on: GoOn = _go_on
+) -> Method:
     """Hugging Face assisted generation with a constant number of draft tokens, threshold 0."""
     config = pair.draft.model.generation_config
     wanted = {
@@ -51,13 +76,13 @@ def hf_assisted(pair: ModelPair, settings: GenerationSettings, assistant_tokens:
         "num_assistant_tokens_schedule": "constant",
         "assistant_confidence_threshold": 0.0,
     }
-    plain = _generate(pair, settings, {"assistant_model": pair.draft.model})
+    plain = _generate(pair, settings, {"assistant_model": pair.draft.model}, go_on)
 
-    def run(prompt: Prompt) -> Outcome:
+    def run(prompt: Prompt, seed: int | None = None) -> Outcome:
         kept = {name: getattr(config, name, None) for name in wanted}
         config.update(**wanted)
         try:
-            return plain(prompt)
+            return plain(prompt, seed)
         finally:
             config.update(**kept)
 
@@ -65,20 +90,28 @@ def hf_assisted(pair: ModelPair, settings: GenerationSettings, assistant_tokens:
 
 
 def tuned_assistant_tokens(
-    pair: ModelPair, settings: GenerationSettings, prompts: list[Prompt]
+    pair: ModelPair,
+    settings: GenerationSettings,
+    prompts: list[Prompt],
+    go_on: GoOn = _go_on,
+    tell: Callable[[int], None] = lambda count: None,
 ) -> int:
-    """The constant that is fastest on these prompts, each tried twice after a warm-up."""
+    """The constant that is fastest on these prompts, each tried twice after a warm-up.
+
+    tell: told every constant before it is tried.
+    """
 
     def seconds_per_token(count: int) -> float:
-        method = hf_assisted(pair, settings, count)
-        outcomes = [method(prompt) for prompt in prompts for _ in range(2)]
+        tell(count)
+        method = hf_assisted(pair, settings, count, go_on)
+        outcomes = [method(prompt) for prompt in prompts for _ in range(TUNING_REPEATS)]
         return sum(o.seconds for o in outcomes) / sum(o.tokens for o in outcomes)
 
-    hf_assisted(pair, settings, ASSISTANT_TOKENS[0])(prompts[0])
+    hf_assisted(pair, settings, ASSISTANT_TOKENS[0], go_on)(prompts[0])
     return min(ASSISTANT_TOKENS, key=seconds_per_token)
 
 
-def _generate(pair: ModelPair, settings: GenerationSettings, extra: dict) -> Method:
+def _generate(pair: ModelPair, settings: GenerationSettings, extra: dict, go_on: GoOn) -> Method:
     options = {"max_new_tokens": settings.max_new_tokens, "do_sample": settings.temperature > 0}
     if settings.temperature > 0:
         options |= {
@@ -87,27 +120,31 @@ def _generate(pair: ModelPair, settings: GenerationSettings, extra: dict) -> Met
             "top_k": 0,
         }
 
-    def run(prompt: Prompt) -> Outcome:
-        def decode() -> tuple[int, int, None]:
-            ids = torch.tensor([pair.encode(prompt)], device=pair.device)
-            with torch.inference_mode(), _counted(pair.target.model) as passes:
-                output = pair.target.model.generate(
-                    ids, attention_mask=torch.ones_like(ids), **options, **extra
-                )
-            now(pair.device)
-            return output.shape[1] - ids.shape[1], len(passes), None
-
-        torch.manual_seed(settings.seed)
-        return timed(decode)
+    def run(prompt: Prompt, seed: int | None = None) -> Outcome:
+        torch.manual_seed(_seeded(settings, seed).seed)
+        started = time.perf_counter()
+        ids = torch.tensor([pair.encode(prompt)], device=pair.device)
+        with torch.inference_mode(), _counted(pair.target.model, go_on) as passes:
+            output = pair.target.model.generate(
+                ids, attention_mask=torch.ones_like(ids), **options, **extra
+            )
+        seconds = now(pair.device) - started
+        written = tuple(output[0, ids.shape[1] :].tolist())
+        return Outcome(len(written), len(passes), seconds, token_ids=written)
 
     return run
 
 
 @contextmanager
-def _counted(model: torch.nn.Module):
+def _counted(model: torch.nn.Module, go_on: GoOn):
     """Count forward passes: Hugging Face reports no acceptance of its own."""
     passes: list[None] = []
-    handle = model.register_forward_hook(lambda *_: passes.append(None))
+
+    def count(*_) -> None:
+        go_on()
+        passes.append(None)
+
+    handle = model.register_forward_hook(count)
     try:
         yield passes
     finally:

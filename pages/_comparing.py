@@ -1,0 +1,100 @@
+"""A comparison as a job of the worker, and the record that it fills."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from pages._worker import Job, Worker
+from sequoia_core.decode.settings import GenerationSettings
+from sequoia_core.errors import InputError, ModelError
+from sequoia_core.measure.comparison import Comparison, Run
+from sequoia_core.measure.proposal import Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one press of Compare asks for. `pair` is the engine the user saw, None while loading."""
+
+    proposals: tuple[Proposal, ...]
+    prompts: tuple[str, ...]
+    tuning_prompts: tuple[str, ...]
+    repeats: int
+    settings: GenerationSettings
+    pair: object = None
+
+
+@dataclass(slots=True)
+class Comparing:
+    """A comparison on its way, done or loaded; `read` gives None until its first round is done.
+
+    source: the file it was loaded from, empty for one that was measured here.
+    """
+
+    comparison: Comparison | None = None
+    source: str = ""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(self) -> Comparison | None:
+        with self._lock:
+            return self.comparison if self.comparison and self.comparison.runs else None
+
+    def begin(self, comparison: Comparison) -> None:
+        with self._lock:
+            self.comparison = comparison
+
+    def add(self, runs: list[Run]) -> None:
+        """Append a round."""
+        with self._lock:
+            self.comparison = replace(self.comparison, runs=(*self.comparison.runs, *runs))
+
+
+def compare_work(worker: Worker, request: Request, record: Comparing) -> Callable[[Job], None]:
+    """The job that fills `record`, a round at a time; stopped, it leaves the rounds it has done."""
+
+    def work(job: Job) -> None:
+        engine = worker.resident
+        _check_pair(engine, request)
+        # torch is loaded here, on the worker's thread.
+        from sequoia_core.measure.compare import check_prompts, compare, make_arms
+        from sequoia_core.measure.recording import origin_of
+
+        pair, settings = engine.pair, request.settings
+        check_prompts(pair, request.prompts, settings)
+        origin = origin_of(pair)
+        arms = make_arms(
+            pair,
+            request.proposals,
+            settings,
+            request.tuning_prompts,
+            progress=job.report_or_stop,
+            go_on=job.go_on,
+        )
+        record.begin(
+            Comparison(
+                entries=tuple(arm.entry for arm in arms),
+                prompts=request.prompts,
+                repeats=request.repeats,
+                settings=settings,
+                origin=origin,
+            )
+        )
+        compare(
+            arms,
+            request.prompts,
+            repeats=request.repeats,
+            seed=settings.seed,
+            progress=job.report_or_stop,
+            keep=record.add,
+        )
+
+    return work
+
+
+def _check_pair(engine, request: Request) -> None:
+    if engine is None:
+        raise ModelError("No model pair is loaded: choose one in the sidebar and press Load.")
+    if request.pair is not None and request.pair is not engine:
+        raise InputError(
+            f"The loaded pair changed to {engine.pair.target_name} while this comparison waited: "
+            "press Compare again to use it."
+        )
