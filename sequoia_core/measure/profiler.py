@@ -266,9 +266,10 @@ def _pass_seconds(model: TreeModel, tokens: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Median seconds beside the passes: of a plain step, of one with the reference tree.
+    """Seconds beside the passes: of a plain step, of one with the reference tree.
 
-    The latter's parts: sampling with verification, commit, and the rest.
+    The latter's parts: sampling with verification, commit, and the rest. Lower quartiles each, as
+    those of the passes are: see `undisturbed`.
     """
 
     plain_seconds: float
@@ -291,7 +292,7 @@ def _steps(pair: ModelPair, context_length: int, progress: Progress) -> Steps:
         # The first step has the reading of the prompt in it.
         next(run)
         spent = _beside_passes(run, lambda i=index: progress(i / 2, "Sampling and verification"))
-        parts.append([median(part) for part in zip(*spent, strict=True)])
+        parts.append([undisturbed(part) for part in zip(*spent, strict=True)])
     return Steps(parts[0][0], *parts[1])
 
 
