@@ -6,14 +6,10 @@ independent units: their rounds are joined by a median first.
 """
 
 from collections.abc import Sequence
-from math import comb
 from statistics import median
 
+from sequoia_core.measure.paired import PROMPTS, median_interval
 from sequoia_core.report.measured import Ratio
-
-LEVEL = 0.95
-# The range of so many values holds the median in at least 95 % of all cases.
-FEWEST_FOR_INTERVAL = 6
 
 
 def ratios_by_prompt(
@@ -30,23 +26,15 @@ def ratios_by_prompt(
 
 
 def median_ratio(ratios: Sequence[float]) -> Ratio:
-    """The median over prompts, and the interval of the sign test: exact for any distribution.
+    """The median over prompts, and the interval of the sign test (`measure.paired`).
 
-    It lies between two of the ratios themselves, the narrowest such that holds the median of all
-    prompts there could be in 95 % of cases or more. Fewer than six prompts have none.
+    It holds the median of all prompts there could be in 95 % of cases or more. Fewer than six
+    prompts have none.
 
     >>> median_ratio([1, 2, 3, 4, 5, 6, 7, 8, 9])
     Ratio(value=5, low=2, high=8)
     """
-    ordered, count = sorted(ratios), len(ratios)
-    if count < FEWEST_FOR_INTERVAL:
-        return Ratio(median(ordered), None, None)
-    left_out = 0
-    while _coverage(count, left_out + 1) >= LEVEL:
-        left_out += 1
-    return Ratio(median(ordered), ordered[left_out], ordered[count - 1 - left_out])
-
-
-def _coverage(count: int, left_out: int) -> float:
-    """Chance that the median lies between the values left when so many go at either end."""
-    return 1 - 2 * sum(comb(count, k) for k in range(left_out + 1)) / 2**count
+    interval = median_interval(ratios, PROMPTS)
+    if not interval.sure:
+        return Ratio(interval.median, None, None)
+    return Ratio(interval.median, interval.low, interval.high)
