@@ -4,8 +4,10 @@ import contextlib
 import io
 import multiprocessing
 import os
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -38,9 +40,10 @@ def in_two_processes(function: Callable, *arguments) -> list[Any]:
         context.Process(target=_work, args=(sender, rank, store.port, function, arguments))
         for rank, (_, sender) in enumerate(pipes)
     ]
-    for worker, (_, sender) in zip(workers, pipes, strict=True):
-        worker.start()
-        sender.close()
+    with _empty_main():
+        for worker, (_, sender) in zip(workers, pipes, strict=True):
+            worker.start()
+            sender.close()
     try:
         answers = [_answer(receiver) for receiver, _ in pipes]
     finally:
@@ -50,6 +53,21 @@ def in_two_processes(function: Callable, *arguments) -> list[Any]:
     wrong = [answer for answer in answers if isinstance(answer, Failed)]
     assert not wrong, wrong[0].text
     return answers
+
+
+@contextlib.contextmanager
+def _empty_main() -> Iterator[None]:
+    """No main module for a process to run again.
+
+    A test of a page leaves app.py there, and a process would run the dashboard, whose worker loads
+    the bundled pair in a thread, beside what is tested.
+    """
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
 
 
 class Failed:
