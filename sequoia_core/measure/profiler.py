@@ -85,7 +85,8 @@ def profile_pair(
     if pair.target.devices == 1:
         # Of several, one's figures are not the target's.
         progress(STEPS_SHARE, "Bandwidth and FLOP/s of this machine")
-        captured = pair.target.static is not None
+        static = pair.target.static
+        captured = static is not None and not static.refused
         machine = measure_machine(pair.device, pair.target.dtype, captured=captured)
     profile = _profile(pair, contexts, sweeps, steps)
     took = time.perf_counter() - started
