@@ -2,6 +2,7 @@
 
 import copy
 import resource
+import weakref
 
 import pytest
 import torch
@@ -232,3 +233,25 @@ def test_a_self_test_without_memory_does_not_blame_the_mask(monkeypatch):
     monkeypatch.setattr(model.model, "forward", full)
     with pytest.raises(ModelError, match="ran out of memory"):
         self_test(model)
+
+
+def test_a_cache_is_never_in_memory_twice(monkeypatch):
+    model = TreeModel(tiny_llama(8, 0, layers=3), "tiny")
+    own, left = [], []
+    touch, zeros = model.cache.__class__.consolidate, torch.zeros
+
+    def consolidate(cache):
+        buffers = [each for layer in cache.layers for each in (layer.keys, layer.values)]
+        own.extend(weakref.ref(buffer) for buffer in buffers)
+        del buffers
+        touch(cache)
+
+    def counted(*size, **options):
+        left.append(sum(buffer() is not None for buffer in own))
+        return zeros(*size, **options)
+
+    monkeypatch.setattr(model.cache.__class__, "consolidate", consolidate)
+    monkeypatch.setattr(torch, "zeros", counted)
+    model.reset(64)
+    assert (len(own), left[-1]) == (6, 0)
+    assert model.cache.bytes == 2 * 3 * 256 * 8 * 4
