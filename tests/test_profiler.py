@@ -128,5 +128,6 @@ def test_the_machine_is_measured_with_captured_passes_only_where_decoding_has_th
     monkeypatch.setattr(profiler, "measure_machine", figures)
     pair = tiny_pair(context=256)
     pair.target.use_static_passes(capture)
-    profile_pair(pair, context_length=16, max_tokens=2, repeats=1, limit_seconds=0.0)
+    made = profile_pair(pair, context_length=16, max_tokens=2, repeats=1, limit_seconds=0.0)
     assert asked == [not fails]
+    assert ("no CUDA graphs for tiny target: a pass over" in made.basis) is fails
