@@ -16,7 +16,7 @@ from sequoia_core.decode.drafting import DraftedTree, TreePlan
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.rules import SEQUOIA, SPECINFER, TOPK, Rule
-from sequoia_core.decode.sampling import draw_with_replacement, draw_without_replacement
+from sequoia_core.decode.sampling import draw_by_inversion, draw_without_replacement
 from sequoia_core.decode.walk import LazyWalk
 from sequoia_core.measure.proof import GREEDY_TREE, method_with
 from sequoia_core.tree.token_tree import TokenTree
@@ -94,7 +94,9 @@ def random_draft(rule: Rule, seed: int) -> tuple[DraftedTree, torch.Tensor]:
         if rule is SEQUOIA:
             drawn = draw_without_replacement(probs, count, generator)
         elif rule is SPECINFER:
-            drawn = draw_with_replacement(probs, count, generator)
+            drawn = draw_by_inversion(
+                probs, torch.rand((len(probs), count), generator=generator, dtype=torch.float64)
+            )
         else:
             drawn = probs.topk(count).indices
         token_ids[children.start : children.stop] = drawn[0]
