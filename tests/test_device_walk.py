@@ -100,7 +100,7 @@ def random_draft(rule: Rule, seed: int) -> tuple[DraftedTree, torch.Tensor]:
         else:
             drawn = probs.topk(count).indices
         token_ids[children.start : children.stop] = drawn[0]
-    return DraftedTree(plan, token_ids, draft, draft), target
+    return DraftedTree(plan, token_ids, [(draft, draft)]), target
 
 
 def script_of(drafted: DraftedTree, seed: int) -> Script:
@@ -120,7 +120,7 @@ def test_every_node_has_the_verdict_that_it_has_on_the_host(rule):
         script, places = script_of(drafted, seed), Places.of(drafted.plan, CPU)
         verdicts = rule.verify_all(
             target[places.order],
-            drafted.probs[places.rows],
+            drafted.probs()[places.rows],
             places.siblings(drafted.token_ids),
             script,
         )
@@ -130,7 +130,7 @@ def test_every_node_has_the_verdict_that_it_has_on_the_host(rule):
             script.node = node = int(places.order[place])
             children = drafted.plan.tree.children(node)
             siblings = drafted.token_ids[children.start : children.stop].tolist()
-            draft = drafted.probs[drafted.plan.row[node]]
+            draft = drafted.probs()[drafted.plan.row[node]]
             wanted = rule.verify(target[node], draft, siblings, script)
             assert (rank if rank < places.exist.shape[1] else None) == wanted.rank
             if wanted.rank is None:
