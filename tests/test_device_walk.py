@@ -16,7 +16,7 @@ from sequoia_core.decode.drafting import DraftedTree, TreePlan
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.rules import SEQUOIA, SPECINFER, TOPK, Rule
-from sequoia_core.decode.sampling import draw_with_replacement, draw_without_replacement
+from sequoia_core.decode.sampling import draw_by_inversion, draw_without_replacement
 from sequoia_core.decode.walk import LazyWalk
 from sequoia_core.measure.proof import GREEDY_TREE, method_with
 from sequoia_core.tree.token_tree import TokenTree
@@ -94,11 +94,13 @@ def random_draft(rule: Rule, seed: int) -> tuple[DraftedTree, torch.Tensor]:
         if rule is SEQUOIA:
             drawn = draw_without_replacement(probs, count, generator)
         elif rule is SPECINFER:
-            drawn = draw_with_replacement(probs, count, generator)
+            drawn = draw_by_inversion(
+                probs, torch.rand((len(probs), count), generator=generator, dtype=torch.float64)
+            )
         else:
             drawn = probs.topk(count).indices
         token_ids[children.start : children.stop] = drawn[0]
-    return DraftedTree(plan, token_ids, draft, draft), target
+    return DraftedTree(plan, token_ids, [(draft, draft)]), target
 
 
 def script_of(drafted: DraftedTree, seed: int) -> Script:
@@ -118,7 +120,7 @@ def test_every_node_has_the_verdict_that_it_has_on_the_host(rule):
         script, places = script_of(drafted, seed), Places.of(drafted.plan, CPU)
         verdicts = rule.verify_all(
             target[places.order],
-            drafted.probs[places.rows],
+            drafted.probs()[places.rows],
             places.siblings(drafted.token_ids),
             script,
         )
@@ -128,7 +130,7 @@ def test_every_node_has_the_verdict_that_it_has_on_the_host(rule):
             script.node = node = int(places.order[place])
             children = drafted.plan.tree.children(node)
             siblings = drafted.token_ids[children.start : children.stop].tolist()
-            draft = drafted.probs[drafted.plan.row[node]]
+            draft = drafted.probs()[drafted.plan.row[node]]
             wanted = rule.verify(target[node], draft, siblings, script)
             assert (rank if rank < places.exist.shape[1] else None) == wanted.rank
             if wanted.rank is None:

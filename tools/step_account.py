@@ -3,7 +3,7 @@
     python -m tools.step_account --dtype bfloat16 --threads 1
 
 Prints a Markdown table of medians over steps, in milliseconds. The clocks inside the passes cost
-about 1 % of them.
+about 1 % of them, so what stands beside the passes is measured once more without those.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from sequoia_core.decode.packing import PackedLinear
 from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
 from sequoia_core.decode.walk import LazyWalk
 from sequoia_core.plan.acceptance import load_acceptance
-from sequoia_core.plan.hardware import load_hardware
+from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.optimizer import make_plan
 from sequoia_core.plan.presets import bundled_acceptance
 from sequoia_core.tree.token_tree import TokenTree
@@ -70,8 +70,14 @@ class Account:
         return taken
 
 
-def install(account: Account) -> None:
-    """Put clocks around the functions that the account tells apart, for the rest of the process."""
+def clock_passes(account: Account) -> None:
+    """Put clocks around whole passes and verification, for the rest of the process."""
+    TreeModel.forward = account.clocked_pass(TreeModel.forward)
+    LazyWalk.__call__ = account.clocked(LazyWalk.__call__, "verification")
+
+
+def clock_inside(account: Account) -> None:
+    """Put clocks around what the account tells apart inside passes, for the rest of the process."""
     for layer in (PackedLinear, nn.Linear):
         layer.forward = account.clocked(layer.forward, "products")
     functional = nn.functional
@@ -80,8 +86,6 @@ def install(account: Account) -> None:
     )
     TreeCache.update = account.clocked(TreeCache.update, "cache")
     TreeModel._mask = account.clocked(TreeModel._mask, "mask")
-    TreeModel.forward = account.clocked_pass(TreeModel.forward)
-    LazyWalk.__call__ = account.clocked(LazyWalk.__call__, "verification")
 
 
 def measure(account: Account, tree: TokenTree, temperature: float, prompts: list[str]) -> dict:
@@ -131,19 +135,31 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     pair = load_pair(PairSpec(device="cpu", dtype=arguments.dtype))
     account = Account(pair)
-    install(account)
     prompts = read_prompts(asset("bench_prompts.jsonl"))[:PROMPTS]
-    hardware = load_hardware(arguments.hardware)
-    columns = {"plain, 0": measure(account, TokenTree([-1]), 0.0, prompts)}
-    for temperature in (0.0, 0.6):
-        tree = make_plan(load_acceptance(bundled_acceptance(temperature)), hardware).tree
-        name = f"tree of {tree.size}, depth {tree.depth}, {temperature:g}"
-        columns[name] = measure(account, tree, temperature, prompts)
+    cases = _cases(load_hardware(arguments.hardware))
+    clock_passes(account)
+    light = {name: measure(account, *case, prompts) for name, case in cases.items()}
+    clock_inside(account)
+    columns = {name: measure(account, *case, prompts) for name, case in cases.items()}
     print(f"{arguments.dtype}, {arguments.threads} threads; milliseconds a step, share of it\n")
     print("| |", " | ".join(columns), "|\n|---|" + "---|" * len(columns))
     for key in columns["plain, 0"]:
-        cells = [f"{c[key]:.2f}, {c[key] / c['whole step']:.0%}" for c in columns.values()]
-        print(f"| {key} |", " | ".join(cells), "|")
+        print(f"| {key} |", " | ".join(_cell(c, key) for c in columns.values()), "|")
+    for key in ("beside the passes", "whole step"):
+        print(f"| {key}, no clock inside |", " | ".join(_cell(c, key) for c in light.values()), "|")
+
+
+def _cell(column: dict[str, float], key: str) -> str:
+    return f"{column[key]:.2f}, {column[key] / column['whole step']:.0%}"
+
+
+def _cases(hardware: HardwareProfile) -> dict[str, tuple[TokenTree, float]]:
+    """Trees with their temperatures: plain decoding, and what is planned for two."""
+    cases = {"plain, 0": (TokenTree([-1]), 0.0)}
+    for temperature in (0.0, 0.6):
+        tree = make_plan(load_acceptance(bundled_acceptance(temperature)), hardware).tree
+        cases[f"tree of {tree.size}, depth {tree.depth}, {temperature:g}"] = tree, temperature
+    return cases
 
 
 if __name__ == "__main__":

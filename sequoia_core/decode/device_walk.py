@@ -112,7 +112,7 @@ class DeviceWalk:
         if settings.temperature == 0:
             return said(logits, siblings, logits.float().argmax(-1))
         probs = distribution(logits, settings.temperature, settings.top_p)
-        draft = drafted.probs.index_select(0, places.rows)
+        draft = drafted.probs().index_select(0, places.rows)
         return rule.verify_all(probs, draft, siblings, self._random)
 
 

@@ -1,6 +1,6 @@
 """Static trees: the shape is given, and the draft model fills it with tokens, level by level."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +23,20 @@ class Level:
 
     nodes: [width] ids, ascending. visible: bool [width, expanded nodes so far], the root left out,
     since it is committed before. children: the next level's nodes, which are contiguous; source:
-    for each of them the place of its draw among the pass's [width * most_children].
+    for each of them the place of its draw among the pass's [width * most_children], None where all
+    draws are taken.
     """
 
     nodes: Tensor
     visible: Tensor
     children: slice
-    source: Tensor
+    source: Tensor | None
     most_children: int
+
+    def taken(self, drawn: Tensor) -> Tensor:
+        """The children's tokens. drawn: int64 [width, most_children]."""
+        flat = drawn.flatten()
+        return flat if self.source is None else flat.index_select(0, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.devi
         to_device(nodes, device),
         to_device(tree.visible[np.ix_(nodes, so_far)], device),
         slice(int(children[0]), int(children[-1]) + 1),
-        to_device(source, device),
+        None if len(source) == len(nodes) * most else to_device(source, device),
         most,
     )
 
@@ -90,14 +96,25 @@ def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.devi
 class DraftedTree:
     """A tree with its tokens, ready to be verified.
 
-    token_ids: int64 [n] on the device; probs: float32 [rows, vocab], what was drawn from. logits:
-    the draft's own [rows, vocab], for traces.
+    token_ids: int64 [n] on the device. passes: of each draft pass what was drawn from, [width,
+    vocab], and the draft's own logits.
     """
 
     plan: TreePlan
     token_ids: Tensor
-    probs: Tensor
-    logits: Tensor
+    passes: Sequence[tuple[Tensor, Tensor]]
+
+    def probs(self) -> Tensor:
+        """What all draws were made from, float32 [rows, vocab]; joined when asked for."""
+        return self._joined(0)
+
+    def logits(self) -> Tensor:
+        """The draft's own, [rows, vocab], for traces."""
+        return self._joined(1)
+
+    def _joined(self, index: int) -> Tensor:
+        parts = [each[index] for each in self.passes]
+        return torch.cat(parts) if parts else torch.zeros(0, 1, device=self.token_ids.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +182,7 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
     draft, vocab, watch = drafting.draft, drafting.vocab, drafting.watch
     size = plan.tree.size
     token_ids = torch.full((size,), missing[-1], dtype=torch.long, device=draft.device)
-    rows, probs = [], []
+    passes = []
     start = draft.length + len(missing) - 1
     for depth, level in enumerate(plan.levels):
         with watch.part("draft"):
@@ -179,10 +196,6 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
             drawn, level_probs = drafting.rule.draw(
                 logits, level.most_children, drafting.settings, drafting.random
             )
-            token_ids[level.children] = drawn.flatten().index_select(0, level.source)
-        rows.append(logits)
-        probs.append(level_probs)
-    if not rows:
-        empty = torch.zeros(0, vocab, device=draft.device)
-        return DraftedTree(plan, token_ids, empty, empty)
-    return DraftedTree(plan, token_ids, torch.cat(probs), torch.cat(rows))
+            token_ids[level.children] = level.taken(drawn)
+        passes.append((level_probs, logits))
+    return DraftedTree(plan, token_ids, passes)

@@ -107,11 +107,11 @@ def grow_tree(drafting: Drafting, shape: GrownTree, missing: list[int], depth: i
     """
     draft, vocab, watch = drafting.draft, drafting.vocab, drafting.watch
     growth = _Growth(shape.budget - 1, depth, shape.width)
-    rows, probs = [], []
+    passes = []
     start = draft.length + len(missing) - 1
     while len(growth.opened):
         with watch.part("draft"):
-            if not rows:
+            if not passes:
                 logits = draft.append(missing, recurring=True)[None, :vocab]
             else:
                 tokens, depths, visible = growth.queries(draft.device)
@@ -122,15 +122,11 @@ def grow_tree(drafting: Drafting, shape: GrownTree, missing: list[int], depth: i
             )
             chances = _chances(drafting, logits, drawn_from, drawn)
             growth.add(drawn.numpy(force=True), chances, drafting.rule.foresees(drafting.settings))
-        rows.append(logits)
-        probs.append(drawn_from)
+        passes.append((drawn_from, logits))
     with watch.part("sample"):
         plan, tokens = growth.finish(draft.device)
         token_ids = to_device([missing[-1], *tokens], draft.device)
-    if not rows:
-        empty = torch.zeros(0, vocab, device=draft.device)
-        return DraftedTree(plan, token_ids, empty, empty)
-    return DraftedTree(plan, token_ids, torch.cat(probs), torch.cat(rows))
+    return DraftedTree(plan, token_ids, passes)
 
 
 def _chances(drafting: Drafting, logits: Tensor, drawn_from: Tensor, drawn: Tensor) -> np.ndarray:

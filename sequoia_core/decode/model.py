@@ -19,6 +19,8 @@ from sequoia_core.decode.transfer import to_device
 from sequoia_core.errors import InputError
 
 PREFILL_CHUNK = 512
+# Tokens that a draft has missed since its last step, at most, but for a tree of unusual depth.
+FEW = 32
 
 
 def _inference(method: Callable) -> Callable:
@@ -156,7 +158,12 @@ class TreeModel:
         self._touch()
 
     def _allocate(self, capacity: int) -> None:
-        """Positions of the slots, and the mask of a single token that sees every slot."""
+        """Positions of the slots, and the mask of a single token that sees every slot.
+
+        Beside them what every step takes a piece of.
+        """
+        self._numbers = torch.arange(capacity, device=self.device)
+        self._few_seen = self._causal(FEW)
         self._positions = torch.zeros(capacity, dtype=torch.long, device=self.device)
         self._open_mask = torch.zeros(1, 1, 1, capacity, dtype=self.dtype, device=self.device)
 
@@ -173,6 +180,9 @@ class TreeModel:
 
     def _seen(self, count: int) -> Tensor:
         """Causal visibility among `count` new tokens, bool [count, count]."""
+        return self._few_seen[:count, :count] if count <= FEW else self._causal(count)
+
+    def _causal(self, count: int) -> Tensor:
         return torch.ones(count, count, dtype=torch.bool, device=self.device).tril_()
 
     @_inference
@@ -242,7 +252,7 @@ class TreeModel:
 
     def _append_chunk(self, token_ids: Sequence[int]) -> Tensor:
         chunk = to_device(token_ids, self.device)
-        positions = torch.arange(self.length, self.length + len(chunk), device=self.device)
+        positions = self._numbers[self.length : self.length + len(chunk)]
         logits = self.forward(chunk, positions, self._seen(len(chunk)), rows=1)
         self.commit(range(len(chunk)))
         return logits

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from sequoia_core.decode.sampling import draw, draw_with_replacement, draw_without_replacement
+from sequoia_core.decode.sampling import draw_by_inversion, draw_without_replacement
 
-COINS_AHEAD = 64
+# Uniform numbers are drawn ahead, since few at a time take as long as a hundred.
+AHEAD = 64
 
 
 class Randomness:
@@ -19,7 +20,8 @@ class Randomness:
 
     def __init__(self, generator: torch.Generator):
         self._generator = generator
-        self._uniforms: list[float] = []
+        self._coins: list[float] = []
+        self._ahead = self._uniforms(0)
 
     @classmethod
     def seeded(cls, seed: int, device: torch.device) -> "Randomness":
@@ -28,26 +30,29 @@ class Randomness:
 
     def without_replacement(self, probs: Tensor, count: int) -> Tensor:
         """`count` different tokens for each row of probs [rows, vocab], in draw order."""
+        if count == 1:
+            return self.with_replacement(probs, 1)
         return draw_without_replacement(probs, count, self._generator)
 
     def with_replacement(self, probs: Tensor, count: int) -> Tensor:
         """`count` independent tokens for each row of probs [rows, vocab]; tokens may repeat."""
-        return draw_with_replacement(probs, count, self._generator)
+        size = len(probs) * count
+        if size > len(self._ahead):
+            self._ahead = self._uniforms(max(size, AHEAD))
+        drawn, self._ahead = self._ahead[:size], self._ahead[size:]
+        return draw_by_inversion(probs, drawn.view(len(probs), count))
 
     def token(self, probs: Tensor) -> int:
         """One token of a [vocab] distribution."""
-        return draw(probs, self._generator)
+        return int(self.with_replacement(probs[None], 1))
 
     def tokens(self, probs: Tensor) -> Tensor:
         """One token for each row of probs [rows, vocab]; int64 [rows], on the device."""
-        return draw_with_replacement(probs, 1, self._generator)[:, 0]
+        return self.with_replacement(probs, 1)[:, 0]
 
     def coins(self, chances: Tensor) -> Tensor:
         """A coin for each chance, all at once: whether it falls on accept; bool, on the device."""
-        drawn = torch.rand(
-            chances.shape, generator=self._generator, device=chances.device, dtype=torch.float64
-        )
-        return drawn < chances
+        return self._uniforms(*chances.shape) < chances
 
     def first_accepted(self, chances: Iterable[float]) -> int | None:
         """Index of the first coin that falls on accept, or None; one throw after the other.
@@ -61,11 +66,12 @@ class Randomness:
         return None
 
     def _uniform(self) -> float:
-        """A number in [0, 1); drawn ahead, since one at a time takes as long as a hundred."""
-        if not self._uniforms:
-            device = self._generator.device
-            drawn = torch.rand(
-                COINS_AHEAD, generator=self._generator, device=device, dtype=torch.float64
-            )
-            self._uniforms = drawn.tolist()
-        return self._uniforms.pop()
+        """A number in [0, 1), on the host."""
+        if not self._coins:
+            self._coins = self._uniforms(AHEAD).tolist()
+        return self._coins.pop()
+
+    def _uniforms(self, *shape: int) -> Tensor:
+        """Numbers in [0, 1), float64, on the device."""
+        generator = self._generator
+        return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)

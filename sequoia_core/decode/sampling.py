@@ -61,7 +61,7 @@ def draft_distribution(logits: Tensor, temperature: float, top_p: float) -> Tens
     What is cut off is less than the rounding of the sum, so that it is not made up for.
     """
     probs = distribution(logits, temperature, top_p)
-    return torch.nn.functional.threshold(probs, SMALLEST_DRAFT_PROBABILITY, 0.0)
+    return torch.threshold(probs, SMALLEST_DRAFT_PROBABILITY, 0.0)
 
 
 def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -71,8 +71,6 @@ def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generat
     and renormalising. When the mass is used up the rest are drawn uniformly, as the verification
     assumes (Sequoia, arXiv 2402.12374v3, algorithm 2).
     """
-    if count == 1:
-        return draw_with_replacement(probs, 1, generator)
     # In float64 until small: float32's uniform numbers have too few values near 0, where races are
     # won. `exponential_` would take several times as long on a CPU.
     uniform = torch.rand(probs.shape, generator=generator, device=probs.device, dtype=torch.float64)
@@ -80,15 +78,13 @@ def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generat
     return negative_times.topk(count, dim=-1, sorted=True).indices
 
 
-def draw_with_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` independent tokens a row of probs [rows, vocab], by inversion; int64 [rows, count].
+def draw_by_inversion(probs: Tensor, uniform: Tensor) -> Tensor:
+    """Independent tokens for uniform numbers in [0, 1); int64 [rows, count].
 
-    `torch.multinomial` would halt a GPU to look at the probabilities.
+    probs: [rows, vocab]. uniform: float64 [rows, count]. `torch.multinomial` would halt a GPU to
+    look at the probabilities.
     """
     mass = probs.cumsum(-1, dtype=torch.float64)
-    uniform = torch.rand(
-        (len(probs), count), generator=generator, device=probs.device, dtype=torch.float64
-    )
     # To the right of equals: a token without mass is never chosen.
     tokens = torch.searchsorted(mass, uniform * mass[:, -1:], right=True)
     return tokens.clamp_(max=probs.shape[-1] - 1)
@@ -96,4 +92,5 @@ def draw_with_replacement(probs: Tensor, count: int, generator: torch.Generator)
 
 def draw(probs: Tensor, generator: torch.Generator) -> int:
     """One token of a [vocab] distribution."""
-    return int(draw_with_replacement(probs[None], 1, generator))
+    uniform = torch.rand(1, 1, generator=generator, device=probs.device, dtype=torch.float64)
+    return int(draw_by_inversion(probs[None], uniform))

@@ -47,6 +47,6 @@ def _probabilities(
     rows = torch.tensor(plan.row, device=parents.device)[parents]
     expanded, place = parents.unique(return_inverse=True)
     tokens = drafted.token_ids[1:]
-    draft = draft_distribution(drafted.logits, temperature, top_p)[rows, tokens]
+    draft = draft_distribution(drafted.logits(), temperature, top_p)[rows, tokens]
     target = distribution(target_logits[expanded], temperature, top_p)[place, tokens]
     return draft.tolist(), target.tolist()

@@ -50,7 +50,7 @@ class LazyWalk:
         plan, random = drafted.plan, self._random
         temperature, top_p = self._settings.temperature, self._settings.top_p
         node, accepted = 0, []
-        rows = None
+        drawn_from, rows = drafted.probs(), None
         if target_logits.numel() <= AT_ONCE:
             rows = distribution(target_logits, temperature, top_p)
         while True:
@@ -63,7 +63,7 @@ class LazyWalk:
                 token = random.token(probs)
                 return Walk(token_ids, accepted, token, LEAF, float(probs[token]))
             tokens = token_ids[children.start : children.stop]
-            verdict = rule.verify(probs, drafted.probs[plan.row[node]], tokens, random)
+            verdict = rule.verify(probs, drawn_from[plan.row[node]], tokens, random)
             if verdict.rank is None:
                 return Walk(token_ids, accepted, verdict.token, RESIDUAL, verdict.prob)
             node = children[verdict.rank]
