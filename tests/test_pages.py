@@ -11,7 +11,7 @@ import pytest
 from fakes import tiny_pair
 from streamlit.testing.v1 import AppTest
 
-from pages import _sidebar
+from pages import _comparing, _generate, _sidebar
 from pages._inputs import hardware_words, vector_words
 from pages._pair import PairChoice, load_work
 from pages._state import server
@@ -22,11 +22,13 @@ from pages._worker import DONE, FAILED, QUEUED, RUNNING, STOPPED, Worker
 from sequoia_core import assets
 from sequoia_core.decode import memory, shapes
 from sequoia_core.decode.capture import eager
+from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.shapes import Shape
 from sequoia_core.decode.trace import Bonus, Nodes, Seconds, StepTrace
 from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.methods import NAMES
+from sequoia_core.tree.token_tree import TokenTree
 
 APP = Path(__file__).resolve().parent.parent / "app.py"
 
@@ -134,6 +136,24 @@ def test_an_earlier_pair_gives_its_memory_back_once_another_one_is_loaded(monkey
     finally:
         gc.unfreeze()
     assert [model() is None for model in models] == [True, False]
+
+
+def test_a_request_keeps_no_pair_in_memory_and_is_refused_once_another_is_loaded():
+    worker = Worker()
+    assert worker.mark() is None
+    worker.resident = Engine(tiny_pair())
+    mark = worker.mark()
+    settings = GenerationSettings()
+    asked = _generate.Request("Hi", "sequoia", TokenTree([-1, 0]), 1, settings, None, mark)
+    compared = _comparing.Request((), (), (), 1, settings, mark)
+    for page, request in ((_generate, asked), (_comparing, compared)):
+        page._check_pair(worker.resident, request)
+    worker.resident = Engine(tiny_pair())
+    gc.collect()
+    assert mark() is None
+    for page, request in ((_generate, asked), (_comparing, compared)):
+        with pytest.raises(InputError, match="loaded pair changed to tiny target"):
+            page._check_pair(worker.resident, request)
 
 
 # What is drawn
