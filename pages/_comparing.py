@@ -13,14 +13,17 @@ from sequoia_core.measure.proposal import Proposal
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one press of Compare asks for. `pair` is the engine the user saw, None while loading."""
+    """What one press of Compare asks for.
+
+    pair: the mark of the engine that the user saw, None while it loads.
+    """
 
     proposals: tuple[Proposal, ...]
     prompts: tuple[str, ...]
     tuning_prompts: tuple[str, ...]
     repeats: int
     settings: GenerationSettings
-    pair: object = None
+    pair: Callable[[], object] | None = None
 
 
 @dataclass(slots=True)
@@ -93,7 +96,7 @@ def compare_work(worker: Worker, request: Request, record: Comparing) -> Callabl
 def _check_pair(engine, request: Request) -> None:
     if engine is None:
         raise ModelError("No model pair is loaded: choose one in the sidebar and press Load.")
-    if request.pair is not None and request.pair is not engine:
+    if request.pair is not None and request.pair() is not engine:
         raise InputError(
             f"The loaded pair changed to {engine.pair.target_name} while this comparison waited: "
             "press Compare again to use it."

@@ -19,10 +19,11 @@ from sequoia_core.tree.token_tree import TokenTree
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one press of Generate asks for. `pair` is the pair the user saw, None while loading.
+    """What one press of Generate asks for.
 
     tree: the planned one; methods that grow their trees take its size, and `depth` as the limit.
-    inputs: for `auto`, what it starts from.
+    pair: the mark of the engine that the user saw, None while it loads: a session keeps its last
+    request long after another pair is loaded. inputs: for `auto`, what it starts from.
     """
 
     prompt: str
@@ -31,7 +32,7 @@ class Request:
     depth: int
     settings: GenerationSettings
     predicted_speedup: float | None
-    pair: object = None
+    pair: Callable[[], object] | None = None
     predicted_tokens: float | None = None
     inputs: tuple[AcceptanceVector, HardwareProfile] | None = None
 
@@ -118,7 +119,7 @@ def generate_work(worker: Worker, record: Record) -> Callable[[Job], None]:
 def _check_pair(engine, request: Request) -> None:
     if engine is None:
         raise ModelError("No model pair is loaded: choose one in the sidebar and press Load.")
-    if request.pair is not None and request.pair is not engine:
+    if request.pair is not None and request.pair() is not engine:
         raise InputError(
             f"The loaded pair changed to {engine.pair.target_name} while this run waited: "
             "press Generate again to use it."

@@ -43,6 +43,8 @@ def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
         worker.resident = Engine(load_pair(spec, job.report))
         # Hundreds of thousands of objects of torch and transformers stay for good. Streamlit
         # collects garbage after every run of a page, and would walk them all, 0.2 s each time.
+        # An earlier pair is among those frozen before, with models and passes that know each other.
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
 

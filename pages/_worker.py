@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -89,6 +90,10 @@ class Worker:
         self._seen: dict[str, float] = {}
         self._changed = threading.Condition()
         threading.Thread(target=self._loop, name="sequoia-worker", daemon=True).start()
+
+    def mark(self) -> weakref.ref | None:
+        """What a request knows the present resident by; it keeps nothing in memory."""
+        return None if self.resident is None else weakref.ref(self.resident)
 
     def touch(self, session: str) -> None:
         """Heartbeat: the session still looks at its page."""

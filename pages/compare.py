@@ -51,7 +51,7 @@ def _start(wanted: Asked) -> None:
         wanted.tuning_prompts,
         wanted.repeats,
         wanted.settings,
-        worker.resident,
+        worker.mark(),
     )
     try:
         name = put(proposed_name(wanted.methods, wanted.temperatures), record)

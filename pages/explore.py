@@ -74,7 +74,7 @@ def _request(controls: Controls) -> Request:
             seed=controls.seed,
         ),
         None if plain else controls.plan.speedup,
-        server().worker.resident,
+        server().worker.mark(),
         None if plain else controls.plan.expected_tokens,
         started_from(controls.plan.inputs) if controls.method == AUTO else None,
     )

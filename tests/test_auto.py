@@ -1,9 +1,13 @@
 """What `auto` decides, on simulated pairs and machines: seeded, with no clock and no model."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from simulated import World, machine, vector
 
+from sequoia_core.decode.self_test import SelfTest
 from sequoia_core.decode.trace import Seconds
 from sequoia_core.measure.auto import Auto
 from sequoia_core.measure.auto.acceptance import AcceptanceEstimate
@@ -97,6 +101,28 @@ def test_a_machine_that_is_three_times_as_slow_in_all_needs_no_other_plan():
         World(always(GOOD), always(slow), seed=seed).run(Auto(GOOD, HERE), 150) for seed in SEEDS
     ]
     assert sum(map(changes, worlds)) <= 1
+
+
+def test_the_step_that_captures_a_trees_passes_does_not_count_for_what_it_takes():
+    """A tree's second step takes several times as long, and a trial has few others."""
+    met = []
+
+    class Capturing(World):
+        def _time(self, tree: TokenTree, hardware: HardwareProfile) -> Seconds:
+            met.append(tree)
+            exact = super()._time(tree, hardware)
+            return replace(exact, verify=exact.verify + 0.1 * (met.count(tree) == 2))
+
+        def _noisy(self, seconds: float) -> float:
+            return seconds
+
+    auto = Auto(GOOD, HERE)
+    captured = SimpleNamespace(static="passes")
+    auto.check(SimpleNamespace(target=captured, vocab=1000, shape_support=SelfTest(True)))
+    Capturing(always(GOOD), always(HERE)).run(auto, 400)
+    sizes = np.array(sorted({tree.size for tree in met if met.count(tree) > 2}))
+    assert len(sizes) > 2
+    assert auto.beliefs.seconds.target.factor(sizes) == pytest.approx(np.ones(len(sizes)), abs=0.01)
 
 
 def test_a_slow_spell_is_not_taken_for_a_reason():

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from sequoia_core.cli import main
+from sequoia_core.commands import bench
 from sequoia_core.decode.packing import native_dtypes
-from sequoia_core.errors import InputError
+from sequoia_core.errors import InputError, ModelError
 from sequoia_core.measure.benchmark import Outcome, Prediction, benchmark
+from sequoia_core.measure.compare import compare
 from sequoia_core.measure.comparison_file import read_comparison
 from sequoia_core.measure.summary import text_words
 from sequoia_core.plan.methods import NAMES
@@ -121,6 +123,38 @@ def test_several_temperatures_give_a_file_of_runs_in_which_greedy_texts_agree(ca
         "At temperature 0 all methods wrote the text of plain decoding, token for token "
         "(2 prompts)."
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "error: interrupted; the 2 runs that were done are in"),
+        (ModelError("cuda:0 ran out of memory."), 2, "error: cuda:0 ran out of memory; the 2 runs"),
+    ],
+)
+def test_rounds_that_were_done_before_it_breaks_off_are_kept(
+    error, code, words, capsys, tmp_path, monkeypatch
+):
+    def broken(arms, prompts, *, keep, **options):
+        def stop(runs):
+            keep(runs)
+            raise error
+
+        return compare(arms, prompts, keep=stop, **options)
+
+    monkeypatch.setattr(bench, "compare", broken)
+    file = tmp_path / "kept.json"
+    file.write_text("an earlier result")
+    argv = ["--device", "cpu", "--dtype", "float32", "--max-new-tokens", "2", "--repeats", "2"]
+    assert main(["bench", *argv, "--methods", "sequoia", "--out", str(file)]) == code
+    assert file.read_text() == "an earlier result"
+    part = tmp_path / "kept.partial.json"
+    assert capsys.readouterr().err.splitlines()[-1].startswith(words)
+    comparison = read_comparison(part)
+    assert ([run.method for run in comparison.runs], comparison.complete) == (
+        ["autoregressive", "sequoia"],
+        False,
+    )
 
 
 def test_an_unknown_method_is_refused(capsys):

@@ -42,8 +42,10 @@ class Cuda:
     @contextmanager
     def stream(self, stream):
         before, self.current = self.current, stream
-        yield
-        self.current = before
+        try:
+            yield
+        finally:
+            self.current = before
 
     def get_sync_debug_mode(self) -> int:
         return self.mode
@@ -104,6 +106,17 @@ def test_a_pass_that_synchronises_is_never_begun_to_capture(cuda):
         capture_pass(run)
     assert cuda.log == []
     assert cuda.mode == 0
+    assert cuda.current.name == "main"
+
+
+def test_the_main_stream_waits_for_what_a_failed_warm_up_has_queued(cuda):
+    def run():
+        raise RuntimeError("no such kernel")
+
+    with pytest.raises(RuntimeError, match="kernel"):
+        GraphCapture(torch.device("cuda", 0))(run)
+    assert cuda.current.name == "main"
+    assert cuda.current.waits.name == "cuda:0"
 
 
 def test_both_models_of_a_pair_share_one_capture_and_give_it_up_together(monkeypatch):

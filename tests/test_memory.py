@@ -2,6 +2,7 @@
 
 import copy
 import resource
+import weakref
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from test_pair import saved
 from transformers import AutoConfig
 
 from sequoia_core.decode import memory, pair
+from sequoia_core.decode.capture import eager
+from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.footprint import (
     Footprint,
     Wanted,
@@ -22,9 +25,13 @@ from sequoia_core.decode.footprint import (
 from sequoia_core.decode.memory import available_bytes, describe_peak, peak_memory, readable
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.pair import PairSpec, load_pair
+from sequoia_core.decode.self_test import self_test
 from sequoia_core.decode.shapes import SHAPES
 from sequoia_core.errors import ModelError
+from sequoia_core.measure.methods import hf_generate
+from sequoia_core.tree.token_tree import TokenTree
 
+TREE = TokenTree([-1, 0, 0, 1, 1, 2])
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 FLOAT = torch.float32
 
@@ -184,3 +191,75 @@ def test_sizes_are_read_in_units():
         "1.5 MB",
         "2,000.0 GB",
     ]
+
+
+def full(*_inputs, **_options):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nAnd so on.")
+
+
+def text(models: pair.ModelPair, tokens: int) -> list[int]:
+    run = Engine(models).run([1, 2, 3], GenerationSettings(max_new_tokens=tokens), TREE)
+    return [token for step in run for token in step.committed]
+
+
+@pytest.mark.parametrize("static", [None, eager])
+def test_a_cache_that_memory_ran_out_for_is_made_anew_by_the_next_run(static, monkeypatch):
+    wanted = text(tiny_pair(vocab=40, context=1024), 30)
+    models = tiny_pair(vocab=40, context=1024)
+    for model in (models.target, models.draft):
+        model.use_static_passes(static)
+    text(models, 10)
+    # Two of the target's layers: memory runs out between them.
+    second = models.target.model.model.layers[1].self_attn
+    with monkeypatch.context() as patch:
+        patch.setattr(second, "forward", full)
+        with pytest.raises(ModelError, match="cpu ran out of memory while tiny target was at work"):
+            text(models, 600)
+    assert models.target.cache.capacity == 0
+    assert text(models, 30) == wanted
+
+
+def test_memory_that_runs_out_in_a_step_is_told_in_one_sentence(monkeypatch):
+    models = tiny_pair(vocab=40)
+    run = Engine(models).run([1, 2, 3], GenerationSettings(max_new_tokens=40), TREE)
+    next(run)
+    monkeypatch.setattr(run, "_walk", full)
+    with pytest.raises(ModelError, match="a smaller tree, model or dtype") as told:
+        next(run)
+    assert "\n" not in str(told.value)
+
+
+def test_memory_that_runs_out_in_hugging_faces_generate_is_told_as_well(monkeypatch):
+    models = tiny_pair(vocab=40)
+    monkeypatch.setattr(models.target.model, "forward", full)
+    with pytest.raises(ModelError, match="cpu ran out of memory while tiny target was at work"):
+        hf_generate(models, GenerationSettings(max_new_tokens=2))([1, 2, 3])
+
+
+def test_a_self_test_without_memory_does_not_blame_the_mask(monkeypatch):
+    model = TreeModel(tiny_llama(8, 0), "tiny")
+    monkeypatch.setattr(model.model, "forward", full)
+    with pytest.raises(ModelError, match="ran out of memory"):
+        self_test(model)
+
+
+def test_a_cache_is_never_in_memory_twice(monkeypatch):
+    model = TreeModel(tiny_llama(8, 0, layers=3), "tiny")
+    own, left = [], []
+    touch, zeros = model.cache.__class__.consolidate, torch.zeros
+
+    def consolidate(cache):
+        buffers = [each for layer in cache.layers for each in (layer.keys, layer.values)]
+        own.extend(weakref.ref(buffer) for buffer in buffers)
+        del buffers
+        touch(cache)
+
+    def counted(*size, **options):
+        left.append(sum(buffer() is not None for buffer in own))
+        return zeros(*size, **options)
+
+    monkeypatch.setattr(model.cache.__class__, "consolidate", consolidate)
+    monkeypatch.setattr(torch, "zeros", counted)
+    model.reset(64)
+    assert (len(own), left[-1]) == (6, 0)
+    assert model.cache.bytes == 2 * 3 * 256 * 8 * 4

@@ -1,15 +1,19 @@
 """The dashboard without a browser: the worker, what the tree view is fed, and the Explore page."""
 
+import gc
 import threading
 import time
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from fakes import tiny_pair
 from streamlit.testing.v1 import AppTest
 
-from pages import _sidebar
+from pages import _comparing, _generate, _sidebar
 from pages._inputs import hardware_words, vector_words
+from pages._pair import PairChoice, load_work
 from pages._state import server
 from pages._text import run_html
 from pages._tree_view import counts_text, decoded, step_table
@@ -17,11 +21,14 @@ from pages._url import link_mistakes
 from pages._worker import DONE, FAILED, QUEUED, RUNNING, STOPPED, Worker
 from sequoia_core import assets
 from sequoia_core.decode import memory, shapes
+from sequoia_core.decode.capture import eager
+from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.shapes import Shape
 from sequoia_core.decode.trace import Bonus, Nodes, Seconds, StepTrace
 from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.methods import NAMES
+from sequoia_core.tree.token_tree import TokenTree
 
 APP = Path(__file__).resolve().parent.parent / "app.py"
 
@@ -109,6 +116,44 @@ def test_a_session_waits_for_its_own_job_and_a_full_queue_turns_jobs_away():
     with pytest.raises(InputError, match="1 jobs are waiting"):
         worker.submit("generation", "c", lambda job: None)
     gate.set()
+
+
+def test_an_earlier_pair_gives_its_memory_back_once_another_one_is_loaded(monkeypatch):
+    """With captured passes, that is: they and their model know each other."""
+    models = []
+
+    def load_pair(_spec, _report):
+        pair = tiny_pair()
+        pair.target.use_static_passes(eager)
+        models.append(weakref.ref(pair.target.model))
+        return pair
+
+    monkeypatch.setattr("sequoia_core.decode.pair.load_pair", load_pair)
+    holder = SimpleNamespace(resident=None)
+    try:
+        for _ in range(2):
+            load_work(holder, PairChoice())(SimpleNamespace(report=lambda *_told: None))
+    finally:
+        gc.unfreeze()
+    assert [model() is None for model in models] == [True, False]
+
+
+def test_a_request_keeps_no_pair_in_memory_and_is_refused_once_another_is_loaded():
+    worker = Worker()
+    assert worker.mark() is None
+    worker.resident = Engine(tiny_pair())
+    mark = worker.mark()
+    settings = GenerationSettings()
+    asked = _generate.Request("Hi", "sequoia", TokenTree([-1, 0]), 1, settings, None, mark)
+    compared = _comparing.Request((), (), (), 1, settings, mark)
+    for page, request in ((_generate, asked), (_comparing, compared)):
+        page._check_pair(worker.resident, request)
+    worker.resident = Engine(tiny_pair())
+    gc.collect()
+    assert mark() is None
+    for page, request in ((_generate, asked), (_comparing, compared)):
+        with pytest.raises(InputError, match="loaded pair changed to tiny target"):
+            page._check_pair(worker.resident, request)
 
 
 # What is drawn

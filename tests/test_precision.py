@@ -1,11 +1,16 @@
-"""Low precision: a tree's greedy text parts from plain decoding's at near-ties only."""
+"""Low precision: which one a GPU takes, and texts that part from plain decoding's at near-ties."""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import torch
 
+from sequoia_core.decode import loading
 from sequoia_core.decode.engine import Engine, GenerationSettings
+from sequoia_core.decode.loading import resolve_dtype
 from sequoia_core.decode.pair import PairSpec, load_pair
 from sequoia_core.tree.token_tree import TokenTree
 
@@ -32,3 +37,22 @@ def test_bfloat16_texts_part_at_near_ties_only():
             with torch.inference_mode():
                 logits = exact(torch.tensor([ids + plain[:first]])).logits[0, -1]
             assert abs(float(logits[plain[first]] - logits[tree[first]])) < NEAR_TIE
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bfloat16"), (False, "float16")])
+def test_a_gpu_that_only_emulates_bfloat16_decodes_in_float16(native, expected, monkeypatch):
+    asked = []
+
+    def supported(including_emulation=True):
+        return native or including_emulation
+
+    @contextmanager
+    def current(device):
+        asked.append(device)
+        yield
+
+    cuda = SimpleNamespace(is_bf16_supported=supported, device=current)
+    monkeypatch.setattr(loading.torch, "cuda", cuda)
+    second = torch.device("cuda", 1)
+    assert resolve_dtype("auto", second) == getattr(torch, expected)
+    assert asked == [second]

@@ -108,3 +108,26 @@ def test_profiling_leaves_the_pair_ready_to_decode():
     pair = tiny_pair(context=256)
     profile_pair(pair, context_length=16, max_tokens=4, repeats=1, limit_seconds=0.0)
     assert (pair.target.cache.pending, pair.draft.cache.pending) == (0, 0)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_machine_is_measured_with_captured_passes_only_where_decoding_has_them(
+    fails, monkeypatch
+):
+    asked = []
+
+    def capture(run):
+        if fails:
+            raise RuntimeError("a call that synchronises")
+        return run
+
+    def figures(device, dtype, captured):
+        asked.append(captured)
+        return FIGURES
+
+    monkeypatch.setattr(profiler, "measure_machine", figures)
+    pair = tiny_pair(context=256)
+    pair.target.use_static_passes(capture)
+    made = profile_pair(pair, context_length=16, max_tokens=2, repeats=1, limit_seconds=0.0)
+    assert asked == [not fails]
+    assert ("no CUDA graphs for tiny target: a pass over" in made.basis) is fails

@@ -6,10 +6,10 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from sequoia_core.decode.randomness import Randomness
 from sequoia_core.decode.sampling import (
     distribution,
     draft_distribution,
-    draw,
     draw_without_replacement,
     nucleus,
 )
@@ -92,6 +92,6 @@ def test_every_draw_is_a_different_token():
 
 def test_the_same_seed_draws_the_same_token():
     probs = torch.full((1000,), 1e-3)
-    assert draw(probs, torch.Generator().manual_seed(3)) == draw(
-        probs, torch.Generator().manual_seed(3)
-    )
+    cpu = torch.device("cpu")
+    tokens = [Randomness.seeded(3, cpu).token(probs) for _ in range(2)]
+    assert tokens[0] == tokens[1]

@@ -190,6 +190,19 @@ def test_no_more_passes_are_kept_than_the_limit_and_the_unused_go_first(monkeypa
     assert [shape[0] for shape in model.static._passes] == [3, 1, 4]
 
 
+def test_passes_of_all_sizes_leave_their_logits_in_one_place():
+    model = TreeModel(tiny("llama"), "llama")
+    model.use_static_passes(eager)
+    model.reset(64)
+    for size in (5, 2, 3, 1):
+        for _ in range(2):
+            forwarded(model, TokenTree([-1, *[0] * (size - 1)]), 0)
+            model.commit([])
+    rooms = [passes._buffers.logits for passes in model.static._passes.values()]
+    assert [len(room) for room in rooms] == [5, 2, 3, 1]
+    assert len({room.untyped_storage().data_ptr() for room in rooms}) == 1
+
+
 def test_the_caller_owns_the_logits():
     """Levels of one width are one captured pass, and all their logits are kept until the end."""
     pair = use(tiny_pair(vocab=40, seed=5), eager)

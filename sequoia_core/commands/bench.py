@@ -3,6 +3,7 @@
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prom
 from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair
-from sequoia_core.errors import InputError
+from sequoia_core.errors import InputError, ModelError
 from sequoia_core.files import check_writable, write_json
 from sequoia_core.measure.compare import check_prompts, compare, make_arms
-from sequoia_core.measure.comparison import BASELINE, NAMES, Comparison, temperatures_in
-from sequoia_core.measure.comparison_file import read_comparison, to_dict
+from sequoia_core.measure.comparison import BASELINE, NAMES, Comparison, Run, temperatures_in
+from sequoia_core.measure.comparison_file import read_comparison, to_dict, write_comparison
 from sequoia_core.measure.proposal import Proposal, propose
 from sequoia_core.measure.recording import origin_of
 from sequoia_core.plan.acceptance import load_acceptance
@@ -59,7 +60,10 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     # None: the bundled profile of the dtype that is measured in.
     parser.set_defaults(hardware=None)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", help="also write the result to this file")
+    parser.add_argument(
+        "--out",
+        help="also write the result to this file; what is done where it breaks off goes beside it",
+    )
     parser.add_argument(
         "--show",
         metavar="FILE",
@@ -105,17 +109,25 @@ def _measured(
     origin = origin_of(pair)
     # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
     arms = make_arms(pair, proposals, settings, ids[-3:], progress=tell)
-    runs = compare(
-        arms, ids[:PROMPTS], repeats=arguments.repeats, seed=settings.seed, progress=tell
-    )
-    return Comparison(
+    planned = Comparison(
         entries=tuple(arm.entry for arm in arms),
         prompts=tuple(prompts[:PROMPTS]),
         repeats=arguments.repeats,
         settings=settings,
         origin=origin,
-        runs=tuple(runs),
     )
+    done: list[Run] = []
+    options = {"repeats": arguments.repeats, "seed": settings.seed, "progress": tell}
+    try:
+        compare(arms, ids[:PROMPTS], keep=done.extend, **options)
+    except (KeyboardInterrupt, ModelError) as error:
+        if not (arguments.out and done):
+            raise
+        part = Path(arguments.out).with_suffix(".partial.json")
+        write_comparison(part, replace(planned, runs=tuple(done)))
+        words = str(error).rstrip(".") or "interrupted"
+        raise type(error)(f"{words}; the {len(done)} runs that were done are in {part}") from error
+    return replace(planned, runs=tuple(done))
 
 
 def _names(text: str | None, parallel: bool) -> list[str]:

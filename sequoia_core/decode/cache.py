@@ -69,6 +69,10 @@ class FixedLayer(DynamicLayer):
         return self.keys, self.values
 
 
+def _kind(buffer: Tensor) -> tuple[torch.Size, torch.dtype, torch.device]:
+    return buffer.shape, buffer.dtype, buffer.device
+
+
 class TreeCache(Cache):
     """Committed tokens first, then the slots of the tree being tried.
 
@@ -98,14 +102,17 @@ class TreeCache(Cache):
         return sum(x.numel() * x.element_size() for x in self.storage)
 
     def consolidate(self) -> None:
-        """Give layers of equal shape one common buffer. Call after a first forward pass."""
+        """Give layers of equal shape one common buffer. Call after a first forward pass, whose
+        keys and values are lost: the cache is never in memory twice.
+        """
         groups = defaultdict(list)
         for layer in self.layers:
             for name in ("keys", "values"):
-                groups[getattr(layer, name).shape].append((layer, name))
+                groups[_kind(getattr(layer, name))].append((layer, name))
+                setattr(layer, name, None)
         self.storage = []
-        for members in groups.values():
-            common = torch.stack([getattr(layer, name) for layer, name in members])
+        for (shape, dtype, device), members in groups.items():
+            common = torch.zeros(len(members), *shape, dtype=dtype, device=device)
             for view, (layer, name) in zip(common, members, strict=True):
                 setattr(layer, name, view)
             self.storage.append(common)

@@ -40,11 +40,14 @@ class GraphCapture:
         with torch.cuda.device(self._device):
             current = torch.cuda.current_stream()
             self._stream.wait_stream(current)
-            with torch.cuda.stream(self._stream):
-                run()
-                with _synchronising_forbidden():
+            try:
+                with torch.cuda.stream(self._stream):
                     run()
-            current.wait_stream(self._stream)
+                    with _synchronising_forbidden():
+                        run()
+            finally:
+                # What was queued before a failure still writes to the cache and reads the buffers.
+                current.wait_stream(self._stream)
             self._keep_pool()
             return self._captured(run).replay
 

@@ -6,6 +6,7 @@ import torch
 
 from sequoia_core.decode.device_walk import DeviceWalk
 from sequoia_core.decode.drafting import DraftedTree, Drafter, Drafting
+from sequoia_core.decode.memory import exhausted
 from sequoia_core.decode.methods import Method, as_method
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.randomness import Randomness
@@ -119,8 +120,11 @@ class Run:
         return self
 
     def __next__(self) -> StepTrace:
-        with torch.inference_mode():
-            return next(self._iterator)
+        try:
+            with torch.inference_mode():
+                return next(self._iterator)
+        except torch.OutOfMemoryError as error:
+            raise exhausted(self.pair.device, self.pair.target_name) from error
 
     def close(self) -> None:
         """Stop here; the tokens so far stay."""

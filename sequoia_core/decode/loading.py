@@ -43,7 +43,10 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
         raise InputError(f"There is no dtype '{name}'; choose auto, {', '.join(DTYPES)}.")
     if device.type == "cpu":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    with torch.cuda.device(device):
+        # GPUs before Ampere emulate it, far slower than they multiply float16.
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has else torch.float16
 
 
 def _checked_source(source: str, name: str) -> str:

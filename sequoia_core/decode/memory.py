@@ -70,6 +70,14 @@ def shortage(
     )
 
 
+def exhausted(device: torch.device, name: str) -> ModelError:
+    """The error for memory that ran out while a model decoded, by what no check can foresee."""
+    return ModelError(
+        f"{device} ran out of memory while {name} was at work; choose a shorter text, a smaller "
+        "tree, model or dtype, or free memory that others use."
+    )
+
+
 def readable(size: int) -> str:
     """Bytes in a unit for people.
 

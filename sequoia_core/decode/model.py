@@ -11,6 +11,7 @@ from torch import Tensor
 from sequoia_core.decode.cache import TreeCache
 from sequoia_core.decode.capture import Capture
 from sequoia_core.decode.masks import FULL, AttentionKinds, additive_mask
+from sequoia_core.decode.memory import exhausted
 from sequoia_core.decode.offload import Offload
 from sequoia_core.decode.packing import pack_linears
 from sequoia_core.decode.static_passes import BUCKET, StaticPasses
@@ -24,14 +25,17 @@ FEW = 32
 
 def _inference(method: Callable) -> Callable:
     """torch.inference_mode for callers outside it: to enter it takes many times as long as to ask,
-    and a step would enter it ten times.
+    and a step would enter it ten times. Where a GPU has no memory left, ModelError says so.
     """
     entering = torch.inference_mode()(method)
 
     @wraps(method)
     def run(self, *args, **kwargs):
         inside = torch.is_inference_mode_enabled()
-        return method(self, *args, **kwargs) if inside else entering(self, *args, **kwargs)
+        try:
+            return method(self, *args, **kwargs) if inside else entering(self, *args, **kwargs)
+        except torch.OutOfMemoryError as error:
+            raise exhausted(self.device, self.name) from error
 
     return run
 
@@ -131,13 +135,27 @@ class TreeModel:
     def reset(self, capacity: int) -> None:
         """Empty the cache and make sure it holds `capacity` tokens; reallocates only to grow."""
         if capacity > self.cache.capacity:
-            rounded = -(-capacity // BUCKET) * BUCKET
-            if self.static is not None:
-                self.static.detach()
-            self.cache = TreeCache(rounded)
-            self._allocate(rounded)
-            self._touch()
+            self._drop()
+            try:
+                self._build(-(-capacity // BUCKET) * BUCKET)
+            except BaseException:
+                # A cache made by half would pass for a whole one in the next run.
+                self._drop()
+                raise
         self.cache.clear()
+
+    def _drop(self) -> None:
+        """Give the cache's memory back, and what was captured on it."""
+        if self.static is not None:
+            self.static.detach()
+        self.cache = TreeCache(0)
+        self._allocate(0)
+
+    def _build(self, capacity: int) -> None:
+        """A cache with all its buffers in place."""
+        self.cache = TreeCache(capacity)
+        self._allocate(capacity)
+        self._touch()
 
     def _allocate(self, capacity: int) -> None:
         """Positions of the slots, and the mask of a single token that sees every slot.

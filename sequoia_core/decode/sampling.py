@@ -88,9 +88,3 @@ def draw_by_inversion(probs: Tensor, uniform: Tensor) -> Tensor:
     # To the right of equals: a token without mass is never chosen.
     tokens = torch.searchsorted(mass, uniform * mass[:, -1:], right=True)
     return tokens.clamp_(max=probs.shape[-1] - 1)
-
-
-def draw(probs: Tensor, generator: torch.Generator) -> int:
-    """One token of a [vocab] distribution."""
-    uniform = torch.rand(1, 1, generator=generator, device=probs.device, dtype=torch.float64)
-    return int(draw_by_inversion(probs[None], uniform))

@@ -50,7 +50,8 @@ class Step:
 class Buffers:
     """Inputs and output of all passes over so many tokens, whatever the length of the text.
 
-    token_ids, positions, slots: int64 [queries]. logits: [rows kept, vocab].
+    token_ids, positions, slots: int64 [queries]. logits: [rows kept, vocab], of memory that other
+    passes write too.
     """
 
     token_ids: Tensor
@@ -60,9 +61,9 @@ class Buffers:
 
     @classmethod
     def like(cls, token_ids: Tensor, logits: Tensor) -> "Buffers":
-        """For passes of this shape."""
+        """For passes of this shape. logits: taken as they are."""
         numbers = (torch.zeros_like(token_ids) for _ in range(3))
-        return cls(*numbers, torch.zeros_like(logits))
+        return cls(*numbers, logits)
 
 
 class StaticPass:
@@ -122,6 +123,7 @@ class StaticPasses:
         self._key_positions: Tensor | None = None
         self._passes: dict[Shape, StaticPass] = {}
         self._buffers: dict[tuple[int, int], Buffers] = {}
+        self._output: Tensor | None = None
         self._met: set[Shape] = set()
 
     def forward(
@@ -167,10 +169,21 @@ class StaticPasses:
                 f"(by {apart:.3g} standard deviations)"
             )
 
+    def _room(self, logits: Tensor) -> Tensor:
+        """Where passes with logits of this shape leave them, until the next pass: all the same.
+
+        A room for each would take more memory than the model, where sizes and vocabulary are many.
+        """
+        if self._output is None or len(self._output) < len(logits):
+            self._output = torch.zeros_like(logits)
+        return self._output[: len(logits)]
+
     def _make(self, shape: Shape, step: Step, logits: Tensor) -> StaticPass:
         queries, rows, buckets = shape
         width = buckets * BUCKET
-        buffers = self._buffers.setdefault((queries, rows), Buffers.like(step.token_ids, logits))
+        if (queries, rows) not in self._buffers:
+            self._buffers[queries, rows] = Buffers.like(step.token_ids, self._room(logits))
+        buffers = self._buffers[queries, rows]
         mask = StaticMask(queries, width, self._kinds, self._dtype, logits.device)
         view = self._cache.view(buffers.slots, width)
         call = self._call

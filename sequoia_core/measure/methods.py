@@ -9,6 +9,7 @@ import torch
 
 from sequoia_core.decode import methods
 from sequoia_core.decode.engine import Engine, GenerationSettings
+from sequoia_core.decode.memory import exhausted
 from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.decode.steering import Steering
 from sequoia_core.decode.timing import PARTS, now
@@ -124,10 +125,13 @@ def _generate(pair: ModelPair, settings: GenerationSettings, extra: dict, go_on:
         torch.manual_seed(_seeded(settings, seed).seed)
         started = time.perf_counter()
         ids = torch.tensor([pair.encode(prompt)], device=pair.device)
-        with torch.inference_mode(), _counted(pair.target.model, go_on) as passes:
-            output = pair.target.model.generate(
-                ids, attention_mask=torch.ones_like(ids), **options, **extra
-            )
+        try:
+            with torch.inference_mode(), _counted(pair.target.model, go_on) as passes:
+                output = pair.target.model.generate(
+                    ids, attention_mask=torch.ones_like(ids), **options, **extra
+                )
+        except torch.OutOfMemoryError as error:
+            raise exhausted(pair.device, pair.target_name) from error
         seconds = now(pair.device) - started
         written = tuple(output[0, ids.shape[1] :].tolist())
         return Outcome(len(written), len(passes), seconds, token_ids=written)

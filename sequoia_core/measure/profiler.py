@@ -85,7 +85,8 @@ def profile_pair(
     if pair.target.devices == 1:
         # Of several, one's figures are not the target's.
         progress(STEPS_SHARE, "Bandwidth and FLOP/s of this machine")
-        captured = pair.target.static is not None
+        static = pair.target.static
+        captured = static is not None and not static.refused
         machine = measure_machine(pair.device, pair.target.dtype, captured=captured)
     profile = _profile(pair, contexts, sweeps, steps)
     took = time.perf_counter() - started
@@ -164,7 +165,7 @@ def _profile(
         overhead_seconds=steps.tree_seconds,
         plain_overhead_seconds=steps.plain_seconds,
         origin="measured",
-        basis=_basis(sweeps[0]),
+        basis="; ".join([_basis(sweeps[0]), *_refused(pair)]),
         target_model=pair.target_name,
         draft_model=pair.draft_name,
         contexts=tuple(curves[1:]),
@@ -312,6 +313,15 @@ def _beside_passes(
         beside = time.perf_counter() - started - step.seconds.draft - step.seconds.verify
         sample, commit = step.seconds.sample, step.seconds.commit
         yield beside, sample, commit, max(0.0, beside - sample - commit)
+
+
+def _refused(pair: ModelPair) -> list[str]:
+    """Which models' passes were to be captured and are launched anew each time, and why."""
+    return [
+        f"no CUDA graphs for {model.name}: {model.static.refused}"
+        for model in (pair.target, pair.draft)
+        if model.static is not None and model.static.refused
+    ]
 
 
 def _basis(sweep: Sweep) -> str:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sequoia_core.decode.engine import Engine, GenerationSettings, Run
 from sequoia_core.decode.pair import ModelPair, Prompt
-from sequoia_core.decode.sampling import distribution, draw
+from sequoia_core.decode.randomness import Randomness
+from sequoia_core.decode.sampling import distribution
 from sequoia_core.tree.token_tree import TokenTree
 
 PLAIN = TokenTree([-1])
@@ -95,14 +96,14 @@ def _together(pair: ModelPair, runs: list[Run], progress: Callable[[int], None])
     """All prompts a token further with every pass, until each has ended."""
     settings = runs[0].settings
     texts = [Text(run.prompt_ids, []) for run in runs]
-    generators = [torch.Generator(pair.device).manual_seed(run.settings.seed) for run in runs]
+    random = [Randomness.seeded(run.settings.seed, pair.device) for run in runs]
     slots = _Slots(pair, sum(len(text.prompt_ids) for text in texts), len(runs), settings)
     going = list(range(len(runs)))
     rows = torch.stack([slots.read(index, texts[index].prompt_ids) for index in going])
     while going:
         probs = distribution(rows, settings.temperature, settings.top_p)
         for index, row in zip(going, probs, strict=True):
-            texts[index].token_ids.append(draw(row, generators[index]))
+            texts[index].token_ids.append(random[index].token(row))
         progress(len(going))
         going = [i for i in going if not _ended(pair, texts[i], settings.max_new_tokens)]
         if going:

@@ -132,7 +132,7 @@ class Measurement:
     was in use. took_seconds: of the whole measurement; limit_seconds: what it was given.
     rounds: passes of every size of the first grid. refined: sizes added to it. unrefined: gaps
     that the time or the number of points did not reach. *_quartiles: spread of every size.
-    sample_seconds, commit_seconds, rest_seconds: medians of what the overhead is made of.
+    sample_seconds, commit_seconds, rest_seconds: lower quartiles of what makes the overhead.
     *_shape: sizes of the models, None where their work cannot be counted. offload: the target's
     layers came over the link in every pass. Raises InputError.
     """

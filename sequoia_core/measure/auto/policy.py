@@ -24,8 +24,11 @@ from sequoia_core.tree.token_tree import TokenTree
 # Share of the time that trying alternatives may cost. What a trial did cost is paid before the next
 # one, up to a quarter of its seconds, since a stall is nobody's fault.
 TRYING, MOST_PAID = 0.01, 0.25
-# Steps before the first trial; of a trial, the first of which is not timed; and the most of one.
-SETTLED, TRIAL, LONGEST_TRIAL = 4, 2, 12
+# Steps before the first trial; the most of one.
+SETTLED, LONGEST_TRIAL = 4, 12
+# Steps with another tree that are not timed: the first, and where passes are captured the next
+# one, which captures them. A trial has one more at the least.
+UNTIMED, UNTIMED_CAPTURED = 1, 2
 # What a plan that drafts is compared with in turn: plain decoding, and trees so many times as large
 # (a profile that is too steep there would else never be found out); 0 stands for plain decoding.
 # With plain decoding alone while the plan is hardly faster: then that is the question.
@@ -63,6 +66,7 @@ class Auto:
         self._reason = f"planned with {acceptance.name} and {hardware.name}: {self._verdict}"
         self._trial: _Trial | None = None
         self._used: TokenTree | None = None
+        self._again, self._untimed = 0, UNTIMED
         self._steps = 0
         self._purse, self._rested, self._tried = 0.0, SETTLED, -1
         self._wait, self._due = SOONEST, SOONEST
@@ -89,6 +93,7 @@ class Auto:
 
     def check(self, pair: ModelPair) -> None:
         """Keep to trees that the pair can be drafted with: chains, where it takes no others."""
+        self._untimed = UNTIMED if pair.target.static is None else UNTIMED_CAPTURED
         branch = min(self.limits.branch, pair.vocab) if pair.shape_support.trees else 1
         if self.tree.size > 1 and self.tree.child_counts.max() > branch:
             self.tree = chain(self.tree.depth)
@@ -122,9 +127,10 @@ class Auto:
         return static_method(method_name(tree), tree)
 
     def _learn(self, last: StepTrace, tree: TokenTree) -> None:
-        """The first step with another tree, or a run's first, is not typical of what it takes."""
+        """The first steps with another tree, or a run's, are not typical of what it takes."""
         surprises = self.beliefs.acceptance.surprises
-        self.beliefs.observe(last, tree, timed=self._used == tree)
+        self._again = self._again + 1 if self._used == tree else 0
+        self.beliefs.observe(last, tree, timed=self._again >= self._untimed)
         if self.beliefs.acceptance.surprises > surprises:
             # What the plan rested on is gone: look at once, and try what it takes.
             self._wait, self._due, self._rested, self._purse = SOONEST, 0, 0, 0.0
@@ -199,7 +205,7 @@ class Auto:
         """A trial ends after its steps, unless it has paid for itself so far."""
         trial = self._trial
         trial.add(last)
-        if trial.steps < TRIAL or (trial.pays and trial.steps < LONGEST_TRIAL):
+        if trial.steps <= self._untimed or (trial.pays and trial.steps < LONGEST_TRIAL):
             return
         self._trial = None
         self._purse -= trial.cost
