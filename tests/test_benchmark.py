@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sequoia_core.cli import main
+from sequoia_core.commands import bench
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.errors import InputError
 from sequoia_core.measure.benchmark import Outcome, Prediction, benchmark
@@ -90,6 +91,24 @@ def test_the_command_measures_every_method(capsys):
     assert rows["autoregressive"]["speedup"] == 1
     assert rows["autoregressive"]["tokens_per_step"] == rows["hf-generate"]["tokens_per_step"] == 1
     assert all(row["tokens_per_second"] > 0 for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--repeats", "0"], "at least one repeat, got 0"),
+        (["--repeats", "9999999"], "at most 100,000 runs"),
+        (["--prompts", "EMPTY"], "at least one prompt"),
+    ],
+)
+def test_a_comparison_of_nothing_or_too_much_ends_before_a_model_is_loaded(
+    capsys, tmp_path, monkeypatch, more, words
+):
+    monkeypatch.setattr(bench, "load_named_pair", None)
+    (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
+    more = [str(tmp_path / "empty.jsonl") if word == "EMPTY" else word for word in more]
+    assert main(["bench", "--device", "cpu", *more]) == 2
+    assert words in capsys.readouterr().err.strip().splitlines()[-1]
 
 
 def test_several_temperatures_give_a_file_of_runs_in_which_greedy_texts_agree(capsys, tmp_path):

@@ -118,7 +118,7 @@ def without(name: str) -> dict:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("runs", "of `tune` and of earlier versions keep averages alone"),
+        ("runs", "files of earlier versions keep averages alone"),
         ("entries", "the field 'entries' is missing"),
         ("prompts", "the field 'prompts' is missing"),
         ("seed", "seed must be a whole number"),

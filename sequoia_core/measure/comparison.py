@@ -15,6 +15,8 @@ BASELINE = PLAIN
 HF_GENERATE, HF_ASSISTED = "hf-generate", "hf-assisted"
 NAMES = (*ENGINE_NAMES, HF_GENERATE, HF_ASSISTED)
 MAX_TEMPERATURES = 10
+# More than a machine measures in a day; and what a file of them may hold.
+MAX_RUNS = 100_000
 # Hugging Face's own defaults (20 tokens, confidence threshold 0.4) are no serious rival, so its
 # constant is tuned over these, each tried so often on each tuning prompt.
 ASSISTANT_TOKENS = range(2, 13)
@@ -171,6 +173,20 @@ def planned_entry(
         plan.speedup if speaks else None,
         plan.expected_tokens if speaks else None,
     )
+
+
+def check_amount(entries: int, prompts: int, repeats: int) -> None:
+    """Raise InputError for a comparison of nothing, or of more runs than its file may hold."""
+    if prompts < 1:
+        raise InputError("A comparison needs at least one prompt, and there is none.")
+    if repeats < 1:
+        raise InputError(f"A comparison needs at least one repeat, got {repeats}.")
+    runs = entries * prompts * repeats
+    if runs > MAX_RUNS:
+        raise InputError(
+            f"A comparison has at most {MAX_RUNS:,} runs, and these are {runs:,}: take fewer "
+            "methods, temperatures, prompts or repeats."
+        )
 
 
 def temperatures_in(text: str) -> list[float]:

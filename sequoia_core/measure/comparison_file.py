@@ -1,4 +1,4 @@
-"""The file of a comparison, `sequoia-benchmark`: written by `bench` and by the dashboard alike.
+"""The file of a comparison, `sequoia-benchmark`: written by `bench`, `tune` and the dashboard.
 
 Reading trusts nothing: methods are known ones, every number is finite and within its range, no run
 stands twice, and every run has its run of plain decoding to be compared with. The error names the
@@ -27,15 +27,15 @@ from sequoia_core.files import (
     tagged,
     write_json,
 )
-from sequoia_core.measure.comparison import BASELINE, NAMES, Comparison, Entry, Run
+from sequoia_core.measure.comparison import BASELINE, MAX_RUNS, NAMES, Comparison, Entry, Run
 from sequoia_core.measure.paired import speedups
 from sequoia_core.measure.summary import PARTS, Summary, summarise, text_words, verdict
 
 KIND = "benchmark"
 MAX_BYTES = 32_000_000
-MAX_RUNS = 100_000
 MAX_PROMPTS = 10_000
-MAX_PROMPT = 100_000
+# Prompts fill contexts of more than 100,000 tokens.
+MAX_PROMPT = 4_000_000
 MAX_ENTRIES = 200
 MAX_NAME = 2000
 MAX_SECONDS = 1e7
@@ -169,8 +169,8 @@ def _checked(content: dict[str, Any], source: str) -> Comparison:
 def _comparison(content: dict[str, Any]) -> Comparison:
     if "runs" not in content:
         raise InputError(
-            "runs is missing: files of `tune` and of earlier versions keep averages alone; measure "
-            "with `bench` or on the Compare page."
+            "runs is missing: files of earlier versions keep averages alone; measure with `bench`, "
+            "`tune` or on the Compare page."
         )
     listed = check_list(member(content, "entries", list), "entries", low=1, high=MAX_ENTRIES)
     entries = tuple(_entry(entry, f"entries[{i}]") for i, entry in enumerate(listed))
@@ -183,7 +183,9 @@ def _comparison(content: dict[str, Any]) -> Comparison:
         repeats=repeats,
         settings=_settings(content),
         origin=origin_from(content),
-        runs=tuple(_run(run, f"runs[{i}]", len(prompts), repeats) for i, run in enumerate(runs)),
+        runs=tuple(
+            run_from(run, f"runs[{i}]", len(prompts), repeats) for i, run in enumerate(runs)
+        ),
     )
     _check_rounds(comparison)
     return comparison
@@ -234,7 +236,8 @@ def _entry(content: Any, name: str) -> Entry:
     )
 
 
-def _run(content: Any, name: str, prompts: int, repeats: int) -> Run:
+def run_from(content: Any, name: str, prompts: int, repeats: int) -> Run:
+    """One run of a file, called `name` in the InputError that names its field."""
     content = _object(content, name)
 
     def whole(field: str, low: int, high: int) -> int:

@@ -45,7 +45,7 @@ def report_page(report: Report) -> str:
 
 
 def _answer(report: Report) -> str:
-    created = datetime.fromisoformat(report.created).strftime("%d %B %Y, %H:%M")
+    created = f"{datetime.fromisoformat(report.created):%d %B %Y, %H:%M %Z}".strip()
     of = f"{report.target} with {report.draft} on {report.hardware.device}, {report.hardware.dtype}"
     return (
         f'<header class="answer"><h1>{escape(headline(report))}</h1>'
