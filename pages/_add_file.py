@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages import _library as library
+from pages._text import literal
 from sequoia_core.errors import SequoiaError
 
 
@@ -28,7 +29,7 @@ def add_file() -> None:
         )
         st.caption("All of it stays in this browser session and joins the pickers above.")
         if note := st.session_state.get("added_note"):
-            (st.error if st.session_state.added_failed else st.success)(note)
+            (st.error if st.session_state.added_failed else st.success)(literal(note))
         for note in st.session_state.get("added_caveats", ()):
             st.caption(note)
 
@@ -59,7 +60,8 @@ def _pick(first: dict[str, str]) -> None:
     for shelf in (library.HARDWARE, library.ACCEPTANCE):
         st.session_state[shelf] = first[shelf]
     # The popover may close as the controls above it change, and its note with it.
-    st.toast(f"“{first[library.HARDWARE]}” is shown: its profile, acceptance and plan.")
+    name = literal(first[library.HARDWARE])
+    st.toast(f"“{name}” is shown: its profile, acceptance and plan.")
 
 
 def _take_counters() -> None:

@@ -19,6 +19,7 @@ from pages._inputs import (
 from pages._measure_machine import keep_measured, measure_machine
 from pages._modelled import modelled_choices, modelled_controls
 from pages._sliders import LINK, slider
+from pages._text import literal
 from pages._url import note_link_mistakes
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
@@ -99,7 +100,8 @@ def _look_at_new() -> None:
 
 def _picked() -> HardwareProfile:
     profile = library.hardware(hardware_picker(st, lambda: None))
-    st.caption(f"{profile.origin.capitalize()}: {profile.device}, {profile.dtype}.")
+    where = literal(f"{profile.device}, {profile.dtype}")
+    st.caption(f"{profile.origin.capitalize()}: {where}.")
     if library.is_own_profile(profile.name):
         st.button("Delete it", key="delete", on_click=library.delete_profile, args=(profile.name,))
     return profile

@@ -56,7 +56,7 @@ def _answer(shown: Shown) -> None:
                 f"{reach.high:.2f}×. Target: {shown.modelled.target_limits}."
             )
     if shown.profile.warning:
-        st.warning(shown.profile.warning)
+        st.warning(literal(shown.profile.warning))
 
 
 def _basis(shown: Shown) -> None:

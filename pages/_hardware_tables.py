@@ -6,6 +6,7 @@ from pages import _library as library
 from pages._hardware_charts import profile_name
 from pages._hardware_controls import Shown
 from pages._inputs import known_tokens, noise_note
+from pages._text import literal
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.agreement import Difference, agreement
 from sequoia_core.plan.hardware import HardwareProfile
@@ -36,7 +37,7 @@ def side_by_side(shown: Shown) -> None:
     values = {name: list(figures.values()) for name, figures in columns.items()}
     st.dataframe({"": names, **values}, hide_index=True, height="content", alt="Both profiles")
     for words in _verdicts(shown):
-        st.caption(words)
+        st.caption(literal(words))
     noise_note(shown.versus)
 
 
@@ -80,7 +81,7 @@ def modelled_against_measured(shown: Shown, own: list[Twin]) -> None:
         return
     st.markdown("**Modelled against measured**")
     for twin in own:
-        st.caption(twin.words)
+        st.caption(literal(twin.words))
     if not own:
         st.caption(NO_TWIN)
     found = [(name, twin) for name in library.hardware_names() for twin in _twins(name)]
