@@ -98,6 +98,8 @@ def test_the_command_measures_every_method(capsys):
     [
         (["--repeats", "0"], "at least one repeat, got 0"),
         (["--repeats", "9999999"], "at most 100,000 runs"),
+        (["--temperature", "11"], "between 0 and 10, got 11"),
+        (["--max-new-tokens", "0"], "New tokens must be at least 1"),
         (["--prompts", "EMPTY"], "at least one prompt"),
     ],
 )

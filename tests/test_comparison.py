@@ -19,7 +19,7 @@ from sequoia_core.measure.comparison import (
 )
 from sequoia_core.measure.paired import coverage, median_interval, ratio_interval, speedups
 from sequoia_core.measure.proposal import effort, propose
-from sequoia_core.measure.summary import summarise, text_words, verdict
+from sequoia_core.measure.summary import prediction_words, summarise, text_words, verdict
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
 from sequoia_core.plan.optimizer import make_plan
@@ -303,6 +303,27 @@ def test_too_few_prompts_are_said_to_be_too_few(prompts, words_):
 def test_plain_decoding_alone_leaves_nothing_to_say():
     assert verdict(steady()) == []
     assert verdict(replace(steady(chain=2.0), runs=())) == []
+
+
+def test_predictions_that_rest_on_other_models_or_temperatures_say_so():
+    own = steady(sequoia=2.0)
+    assert prediction_words(own) == []
+
+    def planned(**fields) -> list[str]:
+        entries = [replace(e, **fields) if e.method == "sequoia" else e for e in own.entries]
+        return prediction_words(replace(own, entries=tuple(entries)))
+
+    mine = {"acceptance_target": "big", "acceptance_draft": "small", "hardware_target": "big"}
+    assert planned(**mine, acceptance_temperature=0.04) == []
+    assert planned(**mine, acceptance_temperature=0.6) == [
+        "At temperature 0 predictions rest on acceptance measured at 0.6."
+    ]
+    assert planned(**mine | {"acceptance_draft": "other"}, acceptance_temperature=0.6) == [
+        "Predictions are guesses, resting on the acceptance of big with other: not on this pair."
+    ]
+    assert planned(**mine | {"hardware_target": "huge"}) == [
+        "Predictions are guesses, resting on the passes of huge: not on this pair."
+    ]
 
 
 def test_equal_texts_are_confirmed_and_others_are_located():

@@ -24,6 +24,7 @@ from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prom
 from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, write_json
 from sequoia_core.measure.compare import check_prompts, compare, make_arms
@@ -98,8 +99,10 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         for temperature in temperatures
         for name in names
     ]
+    settings = sampling_settings(arguments)
     pair = load_named_pair(arguments, progress)
-    result = with_peak(to_dict(_measured(arguments, pair, proposals, prompts, progress)), pair)
+    comparison = _measured(arguments, pair, settings, proposals, prompts, progress)
+    result = with_peak(to_dict(comparison), pair)
     if arguments.out:
         write_json(arguments.out, result)
     return result
@@ -108,11 +111,11 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
 def _measured(
     arguments: Namespace,
     pair: ModelPair,
+    settings: GenerationSettings,
     proposals: Sequence[Proposal],
     prompts: list[str],
     progress: Say,
 ) -> Comparison:
-    settings = sampling_settings(arguments)
     ids, tell = encoded(pair, prompts, arguments.chat), by_fraction(progress)
     check_prompts(pair, ids, settings)
     origin = origin_of(pair)

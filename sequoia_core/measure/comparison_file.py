@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sequoia_core.decode.settings import MAX_SEED, GenerationSettings
+from sequoia_core.decode.settings import MAX_SEED, MAX_TEMPERATURE, GenerationSettings
 from sequoia_core.decode.trace import Seconds
 from sequoia_core.decode.trace_file import origin_from
 from sequoia_core.decode.trace_steps import member, plain_text
@@ -29,7 +29,14 @@ from sequoia_core.files import (
 )
 from sequoia_core.measure.comparison import BASELINE, MAX_RUNS, NAMES, Comparison, Entry, Run
 from sequoia_core.measure.paired import speedups
-from sequoia_core.measure.summary import PARTS, Summary, summarise, text_words, verdict
+from sequoia_core.measure.summary import (
+    PARTS,
+    Summary,
+    prediction_words,
+    summarise,
+    text_words,
+    verdict,
+)
 
 KIND = "benchmark"
 MAX_BYTES = 32_000_000
@@ -67,7 +74,11 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         KIND,
         {
             "rows": [_row(summary) for summary in summarise(comparison)],
-            "verdict": [*verdict(comparison), *text_words(comparison)],
+            "verdict": [
+                *verdict(comparison),
+                *text_words(comparison),
+                *prediction_words(comparison),
+            ],
             "entries": [asdict(entry) for entry in comparison.entries],
             "prompts": list(comparison.prompts),
             "repeats": comparison.repeats,
@@ -222,17 +233,23 @@ def _entry(content: Any, name: str) -> Entry:
         value = content.get(field)
         return None if value is None else check(value, f"{name}.{field}", **limits)
 
+    def text(field: str) -> str:
+        return plain_text(content.get(field, ""), f"{name}.{field}", MAX_NAME)
+
     sizes = check_list(content.get("level_sizes", []), f"{name}.level_sizes", low=0, high=MAX_NODES)
     texts = ("rule", "acceptance", "acceptance_rule", "hardware", "family")
+    sources = ("acceptance_target", "acceptance_draft", "hardware_target")
     return Entry(
         _method(content, name),
         _temperature(content, name),
         optional("budget", check_integer, low=1, high=MAX_NODES),
         optional("depth", check_integer, low=0, high=MAX_NODES),
         tuple(check_integer(s, f"{name}.level_sizes", low=1, high=MAX_NODES) for s in sizes),
-        *(plain_text(content.get(field, ""), f"{name}.{field}", MAX_NAME) for field in texts),
+        *(text(field) for field in texts),
         optional("predicted_speedup", check_number, low=0, high=MAX_FACTOR),
         optional("predicted_tokens_per_step", check_number, low=0, high=MAX_TOKENS),
+        *(text(field) for field in sources),
+        optional("acceptance_temperature", check_number, low=0, high=MAX_TEMPERATURE),
     )
 
 
@@ -293,7 +310,9 @@ def _method(content: dict[str, Any], name: str) -> str:
 
 
 def _temperature(content: dict[str, Any], name: str) -> float:
-    return check_number(content.get("temperature"), f"{name}.temperature", low=0, high=10)
+    return check_number(
+        content.get("temperature"), f"{name}.temperature", low=0, high=MAX_TEMPERATURE
+    )
 
 
 def _settings(content: dict[str, Any]) -> GenerationSettings:

@@ -13,6 +13,8 @@ from sequoia_core.measure.paired import (
 )
 
 PARTS = ("draft", "verify", "sample", "commit")
+# How far a vector's temperature may be from a run's and still be said to be the same.
+SAME_TEMPERATURE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,35 @@ def text_words(comparison: Comparison) -> list[str]:
         for method, places in parted.items()
     ]
     return [*sentences, _why(comparison.origin.dtype)]
+
+
+def prediction_words(comparison: Comparison) -> list[str]:
+    """What predictions rest on, where that is another pair's or another temperature's."""
+    told = [entry for entry in comparison.entries if entry.predicted_speedup is not None]
+    foreign = dict.fromkeys(words for entry in told for words in _foreign(comparison, entry))
+    if foreign:
+        return [f"Predictions are guesses, resting on {' and '.join(foreign)}: not on this pair."]
+    at: dict[float, dict[float, None]] = {}
+    for entry in told:
+        measured = entry.acceptance_temperature
+        if measured is not None and abs(measured - entry.temperature) > SAME_TEMPERATURE:
+            at.setdefault(measured, {})[entry.temperature] = None
+    return [
+        f"At temperature {', '.join(f'{own:g}' for own in temperatures)} predictions rest on "
+        f"acceptance measured at {measured:g}."
+        for measured, temperatures in at.items()
+    ]
+
+
+def _foreign(comparison: Comparison, entry: Entry) -> list[str]:
+    """What an entry was planned with that is known to be of other models."""
+    origin = comparison.origin
+    rested, words = (entry.acceptance_target, entry.acceptance_draft), []
+    if any(rested) and rested not in ((origin.target, origin.draft), origin.voices):
+        words.append(f"the acceptance of {rested[0]} with {rested[1]}")
+    if entry.hardware_target not in ("", origin.target):
+        words.append(f"the passes of {entry.hardware_target}")
+    return words
 
 
 def _places(places: dict[int, int], prompts: int) -> str:

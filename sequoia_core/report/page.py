@@ -117,7 +117,8 @@ def _charts(report: Report) -> str:
             "Acceptance by child",
             acceptance_chart(report),
             "Chance that the k-th child is the accepted one, for each rule of verification. The "
-            "plan rests on the rule sequoia; engines that draft greedily accept by topk.",
+            "plan rests on the rule sequoia; engines that draft greedily accept by topk. At "
+            "temperature 0 the rules are one, and so are their lines.",
         ),
     )
     figures = "".join(
