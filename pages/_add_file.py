@@ -9,6 +9,9 @@ from sequoia_core.errors import SequoiaError
 
 def add_file() -> None:
     """A popover with upload and paste, and what came of the last one."""
+    # The popover may close as the controls above it change, and its note with it.
+    if shown := st.session_state.pop("added_toast", None):
+        st.toast(shown)
     with st.popover("Add a file", width="stretch"):
         st.file_uploader(
             "Acceptance, hardware, plan, report, growmap, path list or a model's config.json",
@@ -59,9 +62,8 @@ def _pick(first: dict[str, str]) -> None:
     """Show a report's parts at once: its profile, and the first of its vectors."""
     for shelf in (library.HARDWARE, library.ACCEPTANCE):
         st.session_state[shelf] = first[shelf]
-    # The popover may close as the controls above it change, and its note with it.
     name = literal(first[library.HARDWARE])
-    st.toast(f"“{name}” is shown: its profile, acceptance and plan.")
+    st.session_state.added_toast = f"“{name}” is shown: its profile, acceptance and plan."
 
 
 def _take_counters() -> None:

@@ -33,9 +33,10 @@ class Roofline:
 
 
 def pass_charts(shown: Shown, twin: Twin | None) -> None:
-    """Target and draft side by side."""
-    for place, model in zip(st.columns(2, gap="medium"), LARGEST, strict=True):
-        with place:
+    """Target and draft side by side, or below each other where there is no room."""
+    halves = st.container(horizontal=True, gap="medium")
+    for model in LARGEST:
+        with halves.container(key=f"pass_{model}"):
             _chart(shown, twin, model)
 
 

@@ -14,7 +14,6 @@ from pages._inputs import (
     behind,
     hardware_picker,
     vector_name,
-    vector_note,
 )
 from pages._measure_machine import keep_measured, measure_machine
 from pages._modelled import modelled_choices, modelled_controls
@@ -121,5 +120,13 @@ def _draft() -> str:
     temperature = slider("Temperature", "temperature", 0.05) if choice == AUTO else None
     name = vector_name(choice, temperature or 0.0)
     with suppress(SequoiaError):
-        vector_note(name, temperature)
+        st.caption(_whose(library.acceptance(name)))
     return name
+
+
+def _whose(vector: AcceptanceVector) -> str:
+    """Which pair accepts so often: it is taken as it is for the target on the right."""
+    pair = " with ".join(filter(None, (vector.target, vector.draft)))
+    at = "" if vector.temperature is None else f" at temperature {vector.temperature:g}"
+    where = literal(f"measured on {pair}{at}" if pair else vector.origin or "of unknown origin")
+    return f"Acceptance `{vector.name}`, {where}."

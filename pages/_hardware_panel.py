@@ -52,8 +52,9 @@ def _answer(shown: Shown) -> None:
                 shown.modelled, shown.acceptance, max_budget=known_tokens(shown.profile)
             )
             st.caption(
-                f"With every assumption anywhere in its range, this tree gives {reach.low:.2f}× to "
-                f"{reach.high:.2f}×. Target: {shown.modelled.target_limits}."
+                "An interval above is that of the acceptance alone. With every assumption anywhere "
+                f"in its range, this tree gives {reach.low:.2f}× to {reach.high:.2f}×. Target: "
+                f"{shown.modelled.target_limits}."
             )
     if shown.profile.warning:
         st.warning(literal(shown.profile.warning))

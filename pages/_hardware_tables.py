@@ -129,13 +129,14 @@ def best_trees(shown: Shown) -> None:
             rows.append(_row(name, library.hardware(name), shown))
         except SequoiaError as error:
             st.error(str(error))
-    rows.sort(key=lambda row: -row[6])
-    names = ("profile", "origin", "target", "choice", "budget", "depth", "speedup", "best chain")
+    rows.sort(key=lambda row: -row[4])
+    names = ("profile", "choice", "budget", "depth", "speedup", "best chain", "origin", "target")
     st.dataframe(
         dict(zip(names, zip(*rows, strict=True), strict=True)),
         hide_index=True,
         height="content",
         alt="The best tree on every profile",
+        placeholder="–",
         column_config={
             "profile": st.column_config.TextColumn(width=220),
             "target": st.column_config.TextColumn(width=118),
@@ -162,11 +163,11 @@ def _row(name: str, profile: HardwareProfile, shown: Shown) -> tuple:
     noisy = ", noisy" if profile.warning else ""
     return (
         name,
-        profile.origin + noisy,
-        profile.target_model or "any",
         plan.verdict.choice,
         plan.budget,
         plan.depth,
         plan.speedup,
         chain.speedup if chain else None,
+        profile.origin + noisy,
+        profile.target_model or "any",
     )
