@@ -66,7 +66,7 @@ def _basis(shown: Shown) -> None:
     behind = f" behind {profile.context_length:,} tokens" if profile.context_length else ""
     st.caption(
         f"{profile.origin.capitalize()}{behind}; {len(profile.target_seconds)} points up to "
-        f"{last:,} tokens, straight lines between them, the last slope continued beyond."
+        f"{last:,} tokens, straight lines between them; a plan continues the last slope beyond."
     )
     with st.expander(RESTS_ON[profile.origin]):
         st.caption(_sentence(literal(profile.basis)) or "The file does not say.")

@@ -57,7 +57,7 @@ def _verdicts(shown: Shown) -> list[str]:
 def _figures(profile: HardwareProfile, plan: Plan) -> dict[str, str]:
     """One column of the comparison, as text: milliseconds, sizes and factors stand in it."""
     passes = {
-        f"{model}, {size} token{'s' * (size > 1)}": f"{getattr(profile, model)(size) * 1e3:.3g} ms"
+        f"{model}, {size} token{'s' * (size > 1)}": _milliseconds(profile, model, size)
         for model, sizes in SIZES.items()
         for size in sizes
     }
@@ -73,6 +73,13 @@ def _figures(profile: HardwareProfile, plan: Plan) -> dict[str, str]:
         "speedup": f"{plan.speedup:.2f}×",
         "best chain": f"{chain.speedup:.2f}×" if chain else "–",
     }
+
+
+def _milliseconds(profile: HardwareProfile, model: str, size: int) -> str:
+    """A dash beyond the last size that the profile knows."""
+    if size > getattr(profile, f"{model}_seconds")[-1][0]:
+        return "–"
+    return f"{getattr(profile, model)(size) * 1e3:.3g} ms"
 
 
 def modelled_against_measured(shown: Shown, own: list[Twin]) -> None:
