@@ -3,11 +3,15 @@
 import streamlit as st
 
 from pages import _library as library
+from pages._text import literal
 from sequoia_core.errors import SequoiaError
 
 
 def add_file() -> None:
     """A popover with upload and paste, and what came of the last one."""
+    # The popover may close as the controls above it change, and its note with it.
+    if shown := st.session_state.pop("added_toast", None):
+        st.toast(shown)
     with st.popover("Add a file", width="stretch"):
         st.file_uploader(
             "Acceptance, hardware, plan, report, growmap, path list or a model's config.json",
@@ -28,7 +32,7 @@ def add_file() -> None:
         )
         st.caption("All of it stays in this browser session and joins the pickers above.")
         if note := st.session_state.get("added_note"):
-            (st.error if st.session_state.added_failed else st.success)(note)
+            (st.error if st.session_state.added_failed else st.success)(literal(note))
         for note in st.session_state.get("added_caveats", ()):
             st.caption(note)
 
@@ -58,8 +62,8 @@ def _pick(first: dict[str, str]) -> None:
     """Show a report's parts at once: its profile, and the first of its vectors."""
     for shelf in (library.HARDWARE, library.ACCEPTANCE):
         st.session_state[shelf] = first[shelf]
-    # The popover may close as the controls above it change, and its note with it.
-    st.toast(f"“{first[library.HARDWARE]}” is shown: its profile, acceptance and plan.")
+    name = literal(first[library.HARDWARE])
+    st.session_state.added_toast = f"“{name}” is shown: its profile, acceptance and plan."
 
 
 def _take_counters() -> None:

@@ -32,7 +32,8 @@ def speedup_chart(summaries: Sequence[Summary]) -> None:
 def _speedup(summary: Summary) -> Dot:
     speedup = summary.speedup
     span = (speedup.low, speedup.high)
-    words = f"{_words(summary)}: {speedup.median:.2f}× ({span[0]:.2f} to {span[1]:.2f})"
+    sure = f"{span[0]:.2f} to {span[1]:.2f}" if speedup.count > 1 else "a single run"
+    words = f"{_words(summary)}: {speedup.median:.2f}× ({sure})"
     return Dot(summary.entry.method, _group(summary), speedup.median, words, span)
 
 

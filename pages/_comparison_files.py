@@ -75,7 +75,7 @@ def _take_name(name: str) -> None:
 def _load(*, disabled: bool) -> None:
     with st.popover("Load", key="load_comparison", on_change="rerun", disabled=disabled):
         st.file_uploader(
-            "A file from JSON, or of `bench --out`",
+            "A file from JSON, of `bench --out`, or the benchmark.json of `tune`",
             type="json",
             key="comparison_file",
             on_change=_take_upload,

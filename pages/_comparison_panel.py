@@ -14,12 +14,12 @@ from pages._state import touch
 from pages._text import literal
 from pages._worker import Job
 from sequoia_core.measure.comparison import Comparison
-from sequoia_core.measure.summary import summarise, text_words, verdict
+from sequoia_core.measure.summary import prediction_words, summarise, text_words, verdict
 
 EMPTY = (
     "Nothing has been compared yet. Choose methods, temperatures and prompts on the left and press "
     "Compare: every method goes on from every prompt on this machine, in turn with plain decoding. "
-    "Or load a file that this page or `python -m sequoia_core bench --out` has written."
+    "Or load a file that this page, `python -m sequoia_core bench --out` or `tune` has written."
 )
 RESULTS_SECONDS = 4.0
 
@@ -86,6 +86,8 @@ def _answer(record: Comparing, comparison: Comparison) -> None:
             st.markdown("**Plain decoding alone was measured**: choose a method to compare.")
         for words in text_words(comparison):
             st.caption(words)
+        for words in prediction_words(comparison):
+            st.caption(literal(words))
         st.caption(_basis(record, comparison))
 
 

@@ -8,7 +8,7 @@ from pages import _library as library
 from pages._inputs import NO_HARDWARE, vector_name
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError
-from sequoia_core.measure.comparison import BASELINE, temperatures_in
+from sequoia_core.measure.comparison import BASELINE, check_amount, temperatures_in
 from sequoia_core.measure.proposal import Effort, Proposal, duration, effort, propose
 from sequoia_core.plan.methods import METHODS
 
@@ -54,6 +54,7 @@ def asked(
     if len(own) > MOST_OWN:
         raise InputError(f"At most {MOST_OWN} prompts of your own are taken, got {len(own)}.")
     methods = tuple(dict.fromkeys([BASELINE, *methods]))
+    check_amount(len(methods) * len(temperatures), len(bundled + own), repeats)
     proposals = tuple(
         _proposal(method, temperature, names, sizes)
         for temperature in temperatures

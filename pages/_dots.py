@@ -9,7 +9,8 @@ import streamlit as st
 
 from pages._charts import colours, ground, is_dark
 
-# Groups differ in symbol as well as in colour; the colours are those of the theme's charts.
+# Groups differ in symbol as well as in colour, from the seventh on in how the two are paired; the
+# colours are those of the theme's charts.
 SYMBOLS = ("circle", "diamond", "triangle", "rect", "pin", "arrow")
 HUES_LIGHT = ("#0072B2", "#D55E00", "#007A5A", "#8E4585", "#6b6b6b", "#111111")
 HUES_DARK = ("#56B4E9", "#E8743B", "#3CB78E", "#CC79A7", "#a3a3a3", "#F0E442")
@@ -102,7 +103,7 @@ def _series(
         "name": name,
         "type": "scatter",
         "yAxisIndex": 1,
-        "symbol": SYMBOLS[index % len(SYMBOLS)],
+        "symbol": SYMBOLS[(index + index // len(HUES_LIGHT)) % len(SYMBOLS)],
         "symbolSize": 10,
         "color": hue,
         "itemStyle": outline if hollow else {"color": hue},

@@ -17,6 +17,8 @@ ACCEPTANCE, HARDWARE, TREES, SHAPES = "acceptance", "hardware", "trees", "shapes
 PATHS, CONFIG, REPORT = "paths", "config", "report"
 # Files of others, which have no format tag.
 UNTAGGED = (PATHS, CONFIG)
+# Files that other pages take.
+ELSEWHERE = {"benchmark": "Compare", "trace": "Explore"}
 SHELVES = {
     "acceptance": ACCEPTANCE,
     "hardware": HARDWARE,
@@ -72,7 +74,8 @@ def _kind(content: Any, file_name: str) -> str:
         known = ", ".join(f"sequoia-{name}" for name in READERS if name not in UNTAGGED)
         raise FileFormatError(
             f"{file_name} is none of the files that planning takes ({known}, a list of paths, a "
-            f"model's config.json): its format is {tag!r}."
+            f"model's config.json): its format is {tag!r:.60}."
+            + (f" The page {ELSEWHERE[kind]} takes it." if kind in ELSEWHERE else "")
         )
     return kind
 

@@ -33,9 +33,10 @@ class Roofline:
 
 
 def pass_charts(shown: Shown, twin: Twin | None) -> None:
-    """Target and draft side by side."""
-    for place, model in zip(st.columns(2, gap="medium"), LARGEST, strict=True):
-        with place:
+    """Target and draft side by side, or below each other where there is no room."""
+    halves = st.container(horizontal=True, gap="medium")
+    for model in LARGEST:
+        with halves.container(key=f"pass_{model}"):
             _chart(shown, twin, model)
 
 
@@ -90,9 +91,12 @@ def _limits(roofline: Roofline, sizes: np.ndarray, one_token: float) -> dict[str
 
 
 def _sizes(profile: HardwareProfile, model: str) -> np.ndarray:
-    """The profile's own sizes, where its curve may turn, and enough others for a smooth line."""
-    most = LARGEST[model]
-    own = [tokens for tokens, _ in getattr(profile, f"{model}_seconds") if tokens <= most]
+    """The profile's own sizes, where its curve may turn, and enough others for a smooth line; none
+    beyond its last, where nothing is known.
+    """
+    known = [tokens for tokens, _ in getattr(profile, f"{model}_seconds")]
+    most = min(LARGEST[model], known[-1])
+    own = [tokens for tokens in known if tokens <= most]
     return np.unique([*np.geomspace(1, most, 64).round().astype(int), *own])
 
 

@@ -14,11 +14,11 @@ from pages._inputs import (
     behind,
     hardware_picker,
     vector_name,
-    vector_note,
 )
 from pages._measure_machine import keep_measured, measure_machine
 from pages._modelled import modelled_choices, modelled_controls
 from pages._sliders import LINK, slider
+from pages._text import literal
 from pages._url import note_link_mistakes
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
@@ -99,7 +99,8 @@ def _look_at_new() -> None:
 
 def _picked() -> HardwareProfile:
     profile = library.hardware(hardware_picker(st, lambda: None))
-    st.caption(f"{profile.origin.capitalize()}: {profile.device}, {profile.dtype}.")
+    where = literal(f"{profile.device}, {profile.dtype}")
+    st.caption(f"{profile.origin.capitalize()}: {where}.")
     if library.is_own_profile(profile.name):
         st.button("Delete it", key="delete", on_click=library.delete_profile, args=(profile.name,))
     return profile
@@ -119,5 +120,13 @@ def _draft() -> str:
     temperature = slider("Temperature", "temperature", 0.05) if choice == AUTO else None
     name = vector_name(choice, temperature or 0.0)
     with suppress(SequoiaError):
-        vector_note(name, temperature)
+        st.caption(_whose(library.acceptance(name)))
     return name
+
+
+def _whose(vector: AcceptanceVector) -> str:
+    """Which pair accepts so often: it is taken as it is for the target on the right."""
+    pair = " with ".join(filter(None, (vector.target, vector.draft)))
+    at = "" if vector.temperature is None else f" at temperature {vector.temperature:g}"
+    where = literal(f"measured on {pair}{at}" if pair else vector.origin or "of unknown origin")
+    return f"Acceptance `{vector.name}`, {where}."

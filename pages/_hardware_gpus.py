@@ -28,6 +28,7 @@ def every_gpu(shown: Shown) -> None:
     st.dataframe(
         dict(zip(NAMES, zip(*rows, strict=True), strict=True)),
         hide_index=True,
+        placeholder="–",
         height="content",
         alt="The best tree of this pair on every GPU",
         column_config=dict.fromkeys(NAMES[4:8], factor),

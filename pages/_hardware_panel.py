@@ -52,11 +52,12 @@ def _answer(shown: Shown) -> None:
                 shown.modelled, shown.acceptance, max_budget=known_tokens(shown.profile)
             )
             st.caption(
-                f"With every assumption anywhere in its range, this tree gives {reach.low:.2f}× to "
-                f"{reach.high:.2f}×. Target: {shown.modelled.target_limits}."
+                "An interval above is that of the acceptance alone. With every assumption anywhere "
+                f"in its range, this tree gives {reach.low:.2f}× to {reach.high:.2f}×. Target: "
+                f"{shown.modelled.target_limits}."
             )
     if shown.profile.warning:
-        st.warning(shown.profile.warning)
+        st.warning(literal(shown.profile.warning))
 
 
 def _basis(shown: Shown) -> None:
@@ -65,7 +66,7 @@ def _basis(shown: Shown) -> None:
     behind = f" behind {profile.context_length:,} tokens" if profile.context_length else ""
     st.caption(
         f"{profile.origin.capitalize()}{behind}; {len(profile.target_seconds)} points up to "
-        f"{last:,} tokens, straight lines between them, the last slope continued beyond."
+        f"{last:,} tokens, straight lines between them; a plan continues the last slope beyond."
     )
     with st.expander(RESTS_ON[profile.origin]):
         st.caption(_sentence(literal(profile.basis)) or "The file does not say.")

@@ -6,6 +6,7 @@ from pages import _library as library
 from pages._hardware_charts import profile_name
 from pages._hardware_controls import Shown
 from pages._inputs import known_tokens, noise_note
+from pages._text import literal
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.agreement import Difference, agreement
 from sequoia_core.plan.hardware import HardwareProfile
@@ -36,7 +37,7 @@ def side_by_side(shown: Shown) -> None:
     values = {name: list(figures.values()) for name, figures in columns.items()}
     st.dataframe({"": names, **values}, hide_index=True, height="content", alt="Both profiles")
     for words in _verdicts(shown):
-        st.caption(words)
+        st.caption(literal(words))
     noise_note(shown.versus)
 
 
@@ -56,7 +57,7 @@ def _verdicts(shown: Shown) -> list[str]:
 def _figures(profile: HardwareProfile, plan: Plan) -> dict[str, str]:
     """One column of the comparison, as text: milliseconds, sizes and factors stand in it."""
     passes = {
-        f"{model}, {size} token{'s' * (size > 1)}": f"{getattr(profile, model)(size) * 1e3:.3g} ms"
+        f"{model}, {size} token{'s' * (size > 1)}": _milliseconds(profile, model, size)
         for model, sizes in SIZES.items()
         for size in sizes
     }
@@ -74,13 +75,20 @@ def _figures(profile: HardwareProfile, plan: Plan) -> dict[str, str]:
     }
 
 
+def _milliseconds(profile: HardwareProfile, model: str, size: int) -> str:
+    """A dash beyond the last size that the profile knows."""
+    if size > getattr(profile, f"{model}_seconds")[-1][0]:
+        return "–"
+    return f"{getattr(profile, model)(size) * 1e3:.3g} ms"
+
+
 def modelled_against_measured(shown: Shown, own: list[Twin]) -> None:
     """The error of every roofline that has a measurement to be held against."""
     if shown.profile.origin != "measured":
         return
     st.markdown("**Modelled against measured**")
     for twin in own:
-        st.caption(twin.words)
+        st.caption(literal(twin.words))
     if not own:
         st.caption(NO_TWIN)
     found = [(name, twin) for name in library.hardware_names() for twin in _twins(name)]
@@ -128,13 +136,14 @@ def best_trees(shown: Shown) -> None:
             rows.append(_row(name, library.hardware(name), shown))
         except SequoiaError as error:
             st.error(str(error))
-    rows.sort(key=lambda row: -row[6])
-    names = ("profile", "origin", "target", "choice", "budget", "depth", "speedup", "best chain")
+    rows.sort(key=lambda row: -row[4])
+    names = ("profile", "choice", "budget", "depth", "speedup", "best chain", "origin", "target")
     st.dataframe(
         dict(zip(names, zip(*rows, strict=True), strict=True)),
         hide_index=True,
         height="content",
         alt="The best tree on every profile",
+        placeholder="–",
         column_config={
             "profile": st.column_config.TextColumn(width=220),
             "target": st.column_config.TextColumn(width=118),
@@ -161,11 +170,11 @@ def _row(name: str, profile: HardwareProfile, shown: Shown) -> tuple:
     noisy = ", noisy" if profile.warning else ""
     return (
         name,
-        profile.origin + noisy,
-        profile.target_model or "any",
         plan.verdict.choice,
         plan.budget,
         plan.depth,
         plan.speedup,
         chain.speedup if chain else None,
+        profile.origin + noisy,
+        profile.target_model or "any",
     )

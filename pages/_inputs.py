@@ -8,6 +8,7 @@ import streamlit as st
 from pages import _library as library
 from pages._sliders import LINK
 from pages._state import server
+from pages._text import literal
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.hardware import HardwareProfile
@@ -71,7 +72,7 @@ def behind(profile: HardwareProfile) -> HardwareProfile:
 def noise_note(profile: HardwareProfile) -> None:
     """A caption where the measurement that is planned with was noisy."""
     if profile.warning:
-        st.caption(f"⚠ {profile.warning}")
+        st.caption(f"⚠ {literal(profile.warning)}")
 
 
 def hardware_note(name: str | None) -> None:
@@ -148,7 +149,7 @@ def vector_words(
             "prediction is a guess. `python -m sequoia_core calibrate` measures yours."
         )
     if temperature is None or vector.temperature is None:
-        return f"{words}, {vector.origin}." if vector.origin else f"{words}."
+        return f"{words}, {literal(vector.origin)}." if vector.origin else f"{words}."
     if abs(vector.temperature - temperature) > 0.05:
         return f"{words} was measured at temperature {vector.temperature:g}, not {temperature:g}."
     return f"{words}, measured on this pair at this temperature." if pair else f"{words}."

@@ -20,6 +20,7 @@ from pages._inputs import (
     vector_note,
 )
 from pages._sliders import LINK, exact_slider, slider
+from pages._text import literal
 from pages._url import note_link_mistakes
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
@@ -116,7 +117,8 @@ def _machine() -> tuple[str | None, int]:
     with suppress(SequoiaError):
         profile = library.hardware(name) if name else None
         if profile:
-            st.caption(f"{profile.origin.capitalize()}: {profile.device}, {profile.dtype}.")
+            where = literal(f"{profile.device}, {profile.dtype}")
+            st.caption(f"{profile.origin.capitalize()}: {where}.")
             context_length = behind(profile).context_length
             noise_note(profile)
     return name, context_length

@@ -11,6 +11,8 @@ from typing import Any
 from sequoia_core.errors import FileFormatError, InputError
 
 VERSION = 1
+# Whole numbers beyond it are none that a float can be.
+LARGEST = 10**300
 
 
 def tagged(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,11 +33,11 @@ def check_tag(content: Any, kind: str, source: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise FileFormatError(f"{source} must hold one JSON object, got {type(content).__name__}.")
     if content.get("format") != expected:
-        found = content.get("format", "no format field")
-        raise FileFormatError(f"{source} is not a {expected} file: its format is {found!r}.")
+        found = _short(content.get("format", "no format field"))
+        raise FileFormatError(f"{source} is not a {expected} file: its format is {found}.")
     if content.get("version") != VERSION or isinstance(content.get("version"), bool):
         raise FileFormatError(
-            f"{source} has {expected} version {content.get('version')!r}, but only version "
+            f"{source} has {expected} version {_short(content.get('version'))}, but only version "
             f"{VERSION} can be read."
         )
     return content
@@ -51,6 +53,8 @@ def parse_json(text: str | bytes, source: str) -> Any:
         raise FileFormatError(
             f"{source} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from error
+    except ValueError as error:
+        raise FileFormatError(f"{source} holds a whole number of thousands of digits.") from error
 
 
 def read_json(path: str | Path, kind: str) -> dict[str, Any]:
@@ -116,6 +120,8 @@ def check_number(
     """A finite number within [low, high] as float; InputError names the field otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{field} must be a number, got {_short(value)}.")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(f"{field} must be finite, got a whole number of {len(str(value))} digits.")
     if not math.isfinite(value):
         raise InputError(f"{field} must be finite, got {value}.")
     if not low <= value <= high:

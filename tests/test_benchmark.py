@@ -94,6 +94,26 @@ def test_the_command_measures_every_method(capsys):
     assert all(row["tokens_per_second"] > 0 for row in rows.values())
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--repeats", "0"], "at least one repeat, got 0"),
+        (["--repeats", "9999999"], "at most 100,000 runs"),
+        (["--temperature", "11"], "between 0 and 10, got 11"),
+        (["--max-new-tokens", "0"], "New tokens must be at least 1"),
+        (["--prompts", "EMPTY"], "at least one prompt"),
+    ],
+)
+def test_a_comparison_of_nothing_or_too_much_ends_before_a_model_is_loaded(
+    capsys, tmp_path, monkeypatch, more, words
+):
+    monkeypatch.setattr(bench, "load_named_pair", None)
+    (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
+    more = [str(tmp_path / "empty.jsonl") if word == "EMPTY" else word for word in more]
+    assert main(["bench", "--device", "cpu", *more]) == 2
+    assert words in capsys.readouterr().err.strip().splitlines()[-1]
+
+
 def test_several_temperatures_give_a_file_of_runs_in_which_greedy_texts_agree(capsys, tmp_path):
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text('{"text": "Once upon a time"}\n{"text": "There was a fox"}\n')

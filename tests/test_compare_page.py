@@ -90,6 +90,7 @@ def test_a_fixed_size_holds_for_all_methods_but_auto_and_chains():
         ({"at": "warm"}, "as in 0, 0.6; got “warm”"),
         ({"prompts": ([], [], ["x"])}, "There is no prompt: choose a bundled one"),
         ({"prompts": ([], ["a"] * 51, ["x"])}, "At most 50 prompts of your own are taken, got 51"),
+        ({"prompts": (["a"] * 60, [], []), "repeats": 900}, "at most 100,000 runs, and these are"),
         ({"names": ("auto", None)}, "no hardware profile"),
         ({"names": ("bundled-t0.6-topk", "cpu-2-cores"), "methods": ["auto"]}, "leave auto out"),
         ({"methods": ["sequoia"], "sizes": (3, 9)}, "9"),

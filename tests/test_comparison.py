@@ -19,7 +19,7 @@ from sequoia_core.measure.comparison import (
 )
 from sequoia_core.measure.paired import coverage, median_interval, ratio_interval, speedups
 from sequoia_core.measure.proposal import effort, propose
-from sequoia_core.measure.summary import summarise, text_words, verdict
+from sequoia_core.measure.summary import prediction_words, summarise, text_words, verdict
 from sequoia_core.plan.acceptance import load_acceptance
 from sequoia_core.plan.hardware import load_hardware
 from sequoia_core.plan.optimizer import make_plan
@@ -265,6 +265,30 @@ def test_where_nothing_beats_plain_decoding_it_is_said():
     assert "nothing is faster than plain decoding beyond the noise" in words(comparison_of(seconds))
 
 
+def test_no_claim_about_all_methods_rests_on_the_best_median_alone():
+    seconds = {
+        BASELINE: [[1.0]] * 6,
+        "sequoia": [[0.5], [1.2], [0.6], [1.1], [0.6], [0.7]],
+        "chain": [[0.9], [0.9], [0.8], [0.8], [0.9], [0.9]],
+    }
+    said = words(comparison_of(seconds))
+    assert "sequoia has the highest median, 1.55× plain decoding (0.83 to 2.00), but that" in said
+    assert "may be noise; chain is faster beyond the noise, 1.11× (1.11 to 1.25)." in said
+    seconds["chain"] = [[0.9], [1.3], [1.2], [1.1], [1.2], [1.2]]
+    seconds["sequoia"] = [[1.05]] * 6
+    assert "nothing is faster than plain decoding beyond the noise" in words(comparison_of(seconds))
+
+
+def test_a_method_that_beats_the_best_median_prompt_by_prompt_is_named_beside_it():
+    # By median dynamic is at 2.00 and chain at 1.90, yet chain is faster on most prompts.
+    factors = {"dynamic": [1.5, 1.5, 1.5, 2.5, 2.5, 2.5, 2.5], "chain": [1.9] * 3 + [2.4] * 4}
+    factors["dynamic"][3], factors["chain"][3] = 2.5, 2.45
+    seconds = {BASELINE: [[1.0]] * 7}
+    seconds |= {name: [[1 / own] for own in each] for name, each in factors.items()}
+    assert "dynamic is fastest" in words(comparison_of(seconds))
+    assert "within the noise of it: chain" in words(comparison_of(seconds))
+
+
 @pytest.mark.parametrize(
     ("prompts", "words_"),
     [(1, "Over 2 repeats"), (3, "Over 3 prompts such an interval holds in 75% of cases")],
@@ -281,6 +305,27 @@ def test_plain_decoding_alone_leaves_nothing_to_say():
     assert verdict(replace(steady(chain=2.0), runs=())) == []
 
 
+def test_predictions_that_rest_on_other_models_or_temperatures_say_so():
+    own = steady(sequoia=2.0)
+    assert prediction_words(own) == []
+
+    def planned(**fields) -> list[str]:
+        entries = [replace(e, **fields) if e.method == "sequoia" else e for e in own.entries]
+        return prediction_words(replace(own, entries=tuple(entries)))
+
+    mine = {"acceptance_target": "big", "acceptance_draft": "small", "hardware_target": "big"}
+    assert planned(**mine, acceptance_temperature=0.04) == []
+    assert planned(**mine, acceptance_temperature=0.6) == [
+        "At temperature 0 predictions rest on acceptance measured at 0.6."
+    ]
+    assert planned(**mine | {"acceptance_draft": "other"}, acceptance_temperature=0.6) == [
+        "Predictions are guesses, resting on the acceptance of big with other: not on this pair."
+    ]
+    assert planned(**mine | {"hardware_target": "huge"}) == [
+        "Predictions are guesses, resting on the passes of huge: not on this pair."
+    ]
+
+
 def test_equal_texts_are_confirmed_and_others_are_located():
     same = steady(chain=2.0)
     assert text_words(same) == [
@@ -292,6 +337,11 @@ def test_equal_texts_are_confirmed_and_others_are_located():
     [where, why] = text_words(parted)
     assert "chain left plain decoding's text on 1 of 6 prompts (number 2 after 7 tokens)" in where
     assert "verify" in why
+    unknown = [replace(run, shared_tokens=None) for run in same.runs]
+    assert text_words(replace(same, runs=tuple(unknown))) == []
+    two = steady(chain=2.0, topk=2.0)
+    half = [replace(run, shared_tokens=None) if run.method == "topk" else run for run in two.runs]
+    assert "At temperature 0 chain wrote" in text_words(replace(two, runs=tuple(half)))[0]
     low = replace(parted, origin=replace(parted.origin, dtype="bfloat16"))
     assert "near-ties" in text_words(low)[1]
     assert text_words(comparison_of({BASELINE: [[1.0]]}, temperature=0.6)) == []

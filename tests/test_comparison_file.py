@@ -76,6 +76,8 @@ def edited(path: str, value: object) -> dict:
         ("entries.1.budget", 0, "entries[1].budget must be between 1 and"),
         ("entries.1.level_sizes", [1, -2], "entries[1].level_sizes must be between 1"),
         ("entries.1.predicted_speedup", "2", "entries[1].predicted_speedup must be a number"),
+        ("entries.1.acceptance_temperature", -1, "acceptance_temperature must be between 0"),
+        ("entries.1.hardware_target", 5, "entries[1].hardware_target must be a text"),
         ("entries.0.temperature", 11, "entries[0].temperature must be between 0 and 10, got 11"),
         ("prompts", [1], "prompts[0] must be a text"),
         ("prompts", "two", "prompts must be a list, got str"),
@@ -118,7 +120,7 @@ def without(name: str) -> dict:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("runs", "of `tune` and of earlier versions keep averages alone"),
+        ("runs", "files of earlier versions keep averages alone"),
         ("entries", "the field 'entries' is missing"),
         ("prompts", "the field 'prompts' is missing"),
         ("seed", "seed must be a whole number"),

@@ -222,6 +222,13 @@ def test_a_modelled_pair_is_planned_on_every_gpu_and_says_where_it_does_not_fit(
     assert (rows.loc["l4", "budget"], rows.loc["l4", "depth"]) == (plan.budget, plan.depth)
 
 
+def test_acceptance_is_named_with_the_pair_that_it_was_measured_on():
+    app = model_a_gpu(open_hardware())
+    told = "measured on stories-27m with stories-1m at temperature 0.6."
+    assert any(caption.value.endswith(told) for caption in app.caption)
+    assert not any("measured on this pair" in caption.value for caption in app.caption)
+
+
 def test_a_models_config_joins_the_shapes_under_its_own_name():
     config = {
         "model_type": "llama",

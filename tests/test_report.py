@@ -12,7 +12,9 @@ import pytest
 from reports import FLAT, NARROW, SLOW, content, report, row
 
 from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.measure.tune.intervals import median_ratio, ratios_by_prompt
+from sequoia_core.measure.paired import PROMPTS, REPEATS, median_interval
+from sequoia_core.measure.tune.intervals import ratio_of
+from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.exports.registry import ENGINES
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.measurement import Noise
@@ -32,7 +34,7 @@ CONTENT = content(REPORT)
 
 
 def test_a_report_reads_back_as_it_was_written(tmp_path):
-    REPORT.save(tmp_path / "report.json", CONTENT["benchmark"])
+    REPORT.save(tmp_path / "report.json")
     again = load_report(tmp_path / "report.json")
     assert content(again) == CONTENT
     assert again.hardware == REPORT.hardware
@@ -180,6 +182,17 @@ def test_a_measurement_against_the_plan_says_whether_to_follow_it():
     assert "so follow the measurement." in paid_after_all
 
 
+def test_a_choice_that_came_out_slower_than_plain_decoding_is_said_to():
+    slower = measured_words(report(FLAT, tree=0.8, chain=0.7))
+    assert "Against the plan, that is slower than plain decoding, beyond chance: do not" in slower
+    assert "That is not told from plain decoding" in measured_words(report(FLAT, tree=1.05))
+    base = report(FLAT, tree=0.8, chain=0.7)
+    rows = tuple(replace(each, decode_low=None, decode_high=None) for each in base.rows)
+    few = measured_words(replace(base, rows=rows, gain=Ratio(1.1, None, None)))
+    assert "slower than plain decoding; fewer than six prompts cannot tell how sure" in few
+    assert "plain decoding" not in measured_words(report(FLAT, tree=2.5, chain=2.0))
+
+
 def test_few_prompts_have_no_interval_and_the_words_say_so():
     base = report(FLAT, tree=1.5, chain=1.6)
     rows = tuple(replace(each, decode_low=None, decode_high=None) for each in base.rows)
@@ -191,16 +204,15 @@ def test_few_prompts_have_no_interval_and_the_words_say_so():
 # The interval
 
 
-def test_a_ratio_is_the_median_over_prompts_of_the_medians_over_rounds():
-    own, base = [[2.0, 9.0], [4.0, 3.0], [2.0, 3.0]], [[1.0, 3.0], [1.0, 1.0], [1.0, 1.0]]
-    assert ratios_by_prompt(own, base) == [2.0, 3.0]
-    assert median_ratio([2.0, 3.0]) == Ratio(2.5, None, None)
+def median_ratio(values) -> Ratio:
+    return ratio_of(median_interval(list(values), PROMPTS))
 
 
 def test_the_interval_is_the_sign_test_s_and_needs_six_prompts():
     assert median_ratio([1, 2, 3, 4, 5]) == Ratio(3, None, None)
     assert median_ratio([6, 5, 4, 3, 2, 1]) == Ratio(3.5, 1, 6)
     assert median_ratio(range(1, 11)) == Ratio(5.5, 2, 9)
+    assert ratio_of(median_interval([1, 2, 3, 4, 5, 6, 7], REPEATS)) == Ratio(4, None, None)
 
 
 @pytest.mark.parametrize("count", [6, 7, 9, 10, 15])
@@ -213,14 +225,6 @@ def test_the_interval_holds_the_median_of_all_orders_of_chance(count):
         ratio = median_ratio(values)
         held += ratio.low <= 1.0 <= ratio.high
     assert held / 2**count >= 0.95
-
-
-def test_a_machine_that_is_slow_for_some_runs_does_little_to_a_ratio():
-    quiet = [[1.7, 1.6, 1.8, 1.7, 1.9, 1.5, 1.7, 1.6]]
-    plain = [[1.0] * 8]
-    disturbed = [[1.0] * 6 + [0.02, 0.1]]
-    assert median_ratio(ratios_by_prompt(quiet, plain)).value == pytest.approx(1.7)
-    assert median_ratio(ratios_by_prompt(quiet, disturbed)).value == pytest.approx(1.75)
 
 
 # The page
@@ -385,6 +389,16 @@ def test_a_tree_of_any_shape_is_drawn_within_its_frame(tree):
 def test_a_profile_of_one_point_makes_a_page():
     tiny = HardwareProfile("tiny", ((1, 1.0),), ((1, 0.1),))
     assert Reader(report_page(report(tiny)))
+
+
+def test_a_draft_that_is_never_right_makes_a_page_too():
+    never = {
+        rule: AcceptanceVector(rule, [0.0] * 8, name=f"acceptance.{rule}", target="a", draft="b")
+        for rule in REPORT.vectors
+    }
+    assert (
+        "No child is accepted as often as" in Reader(report_page(report(SLOW, vectors=never))).text
+    )
 
 
 def test_a_row_checks_itself():

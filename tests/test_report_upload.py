@@ -50,6 +50,13 @@ def test_the_hardware_page_takes_a_report_too():
     assert verdict(app) == REPORT.plan.verdict.words
 
 
+def test_names_of_a_report_are_shown_as_they_stand():
+    named = content(report(name="![x](http://y)"))
+    app = upload(open_plan(), "report.json", named)
+    [note] = [shown.value for shown in app.success]
+    assert "\\[x\\](http" in note
+
+
 def test_a_report_that_does_not_speculate_brings_no_tree():
     app = upload(open_plan(), "report.json", content(report(SLOW, name="slow box")))
     assert not app.exception

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from sequoia_core.cli import main
 from sequoia_core.commands import tune as command
 from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.files import read_json
-from sequoia_core.measure.benchmark import Outcome
+from sequoia_core.measure.comparison import Outcome, Run
+from sequoia_core.measure.comparison_file import read_comparison, to_dict
 from sequoia_core.measure.tune import benching, calibrating, profiling
 from sequoia_core.measure.tune.amounts import QUICK, Amounts
 from sequoia_core.measure.tune.benching import _is_over
@@ -48,6 +49,7 @@ SETTINGS = {"target": "tiny", "temperature": 0.6, "quick": False, "like": None}
 # A machine where trees pay, whatever the tiny models really take.
 PROFILE = HardwareProfile("fake", ((1, 1.0), (8, 1.1)), ((1, 0.01), (8, 0.01)), basis="fake")
 METHODS = 3
+PART_RUN = asdict(Run("autoregressive", 0.6, 0, 0, 8, 4, 1.1, 1.0))
 
 
 def task(**changes) -> Task:
@@ -116,7 +118,6 @@ def facts(tuned: Tuned) -> dict:
     del content["created"]
     for each in content["reached"]:
         del each["seconds"]
-    del content["benchmark"]["date"]
     return content
 
 
@@ -172,10 +173,37 @@ def test_all_results_are_files_that_the_other_commands_read(tmp_path, measuremen
     assert load_hardware(tmp_path / "hardware.json").device == "fake"
     assert load_acceptance(tmp_path / "acceptance.topk.json").rule == "topk"
     assert load_plan(tmp_path / "plan.json").budget == tuned.report.plan.budget
-    assert read_json(tmp_path / "benchmark.json", "benchmark")["rows"][0]["speedup"] == 1
     request = plan_request(tmp_path / "plan.json")
     assert (request.acceptance.rule, request.hardware.device) == ("sequoia", "fake")
     assert load_report(tmp_path / "report.json").plan.tree == tuned.report.plan.tree
+
+
+def test_the_benchmark_is_a_comparison_that_bench_and_the_compare_page_show(
+    capsys, tmp_path, measurements
+):
+    report = tune(task(), tmp_path).report
+    comparison = read_comparison(tmp_path / "benchmark.json")
+    assert comparison.complete
+    assert comparison.prompts == ("t2 t2", "t3 t3")
+    assert (comparison.methods, comparison.temperatures) == (
+        ("autoregressive", "chain", "sequoia"),
+        (0.6,),
+    )
+    origin, report_file = comparison.origin, load_report(tmp_path / "report.json")
+    assert (origin.target, origin.draft, origin.machine) == (
+        report.target,
+        report.draft,
+        "a device",
+    )
+    assert (origin.created, origin.voices) == (report_file.created, (report.target, report.draft))
+    told = {row["method"]: row for row in to_dict(comparison)["rows"]}
+    for row in report_file.rows:
+        assert told[row.method]["speedup"] == pytest.approx(row.speedup)
+        assert told[row.method]["decode_speedup"] == pytest.approx(row.decode_speedup)
+        assert told[row.method]["tokens_per_step"] == pytest.approx(row.tokens_per_step)
+        assert told[row.method]["predicted_speedup"] == row.predicted_speedup
+    assert main(["bench", "--show", str(tmp_path / "benchmark.json")]) == 0
+    assert "| sequoia |" in capsys.readouterr().out
 
 
 def test_the_rows_are_the_plan_s_tree_and_chain_against_plain_decoding(tmp_path, measurements):
@@ -295,8 +323,11 @@ def test_a_part_of_other_settings_is_never_used(tmp_path):
         ("pair.json", {"dtype": "float32"}),
         ("plan.json", {"answer": {}}),
         ("plan.json", 3),
-        ("benchmark.json", [[{"autoregressive": [1, 1, "long", 1.0]}]]),
-        ("benchmark.json", [[{"autoregressive": [0, 1, 1.0, 1.0]}]]),
+        ("benchmark.json", [[[PART_RUN | {"seconds": "long"}] * METHODS]]),
+        ("benchmark.json", [[[PART_RUN | {"tokens": 0}] * METHODS]]),
+        ("benchmark.json", [[[PART_RUN | {"decode_seconds": None}] * METHODS]]),
+        ("benchmark.json", [[[PART_RUN] * METHODS]]),
+        ("benchmark.json", [[[PART_RUN]]]),
         ("benchmark.json", 5),
         ("benchmark-prompts.json", {"prompts": "all"}),
         ("calibration-000.npz", b"PK"),

@@ -25,10 +25,18 @@ from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prom
 from sequoia_core.decode.loading import resolve_device
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError, ModelError
 from sequoia_core.files import check_writable, write_json
 from sequoia_core.measure.compare import check_prompts, compare, make_arms
-from sequoia_core.measure.comparison import BASELINE, NAMES, Comparison, Run, temperatures_in
+from sequoia_core.measure.comparison import (
+    BASELINE,
+    NAMES,
+    Comparison,
+    Run,
+    check_amount,
+    temperatures_in,
+)
 from sequoia_core.measure.comparison_file import read_comparison, to_dict, write_comparison
 from sequoia_core.measure.proposal import Proposal, propose
 from sequoia_core.measure.recording import origin_of
@@ -40,7 +48,7 @@ from sequoia_core.plan.presets import bundled_acceptance
 
 # Openings that no bundled acceptance vector was calibrated on: ten to judge, three to tune with.
 PROMPT_FILE = "bench_prompts.jsonl"
-PROMPTS = 10
+PROMPTS, TUNING_PROMPTS = 10, 3
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -52,7 +60,11 @@ def add_parser(subparsers: Any) -> ArgumentParser:
         "--methods",
         help=f"comma-separated; default: {','.join(NAMES)}, with --tensor-parallel ours alone",
     )
-    parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
+    parser.add_argument(
+        "--prompts",
+        help=f"JSON lines with a 'text' each, of which the first {PROMPTS} are measured on and the "
+        f"last {TUNING_PROMPTS} tune hf-assisted; default: bundled ones",
+    )
     add_planning_arguments(parser)
     add_chat_argument(parser)
     add_sampling_arguments(parser)
@@ -81,6 +93,9 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     names = _names(arguments.methods, arguments.tensor_parallel)
     temperatures = _temperatures(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else asset(PROMPT_FILE))
+    check_amount(len(names) * len(temperatures), min(len(prompts), PROMPTS), arguments.repeats)
+    if len(prompts) > PROMPTS and arguments.prompts:
+        progress(f"measuring on the first {PROMPTS} of {len(prompts)} prompts")
     arguments.dtype, arguments.hardware = _dtype_and_hardware(arguments)
     if warning := load_hardware(arguments.hardware).warning:
         progress(warning)
@@ -89,8 +104,10 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         for temperature in temperatures
         for name in names
     ]
+    settings = sampling_settings(arguments)
     pair = load_named_pair(arguments, progress)
-    result = with_peak(to_dict(_measured(arguments, pair, proposals, prompts, progress)), pair)
+    comparison = _measured(arguments, pair, settings, proposals, prompts, progress)
+    result = with_peak(to_dict(comparison), pair)
     if arguments.out:
         write_json(arguments.out, result)
     return result
@@ -99,16 +116,16 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
 def _measured(
     arguments: Namespace,
     pair: ModelPair,
+    settings: GenerationSettings,
     proposals: Sequence[Proposal],
     prompts: list[str],
     progress: Say,
 ) -> Comparison:
-    settings = sampling_settings(arguments)
     ids, tell = encoded(pair, prompts, arguments.chat), by_fraction(progress)
     check_prompts(pair, ids, settings)
     origin = origin_of(pair)
-    # The last prompts tune Hugging Face's constant, so that it is not judged on what tuned it.
-    arms = make_arms(pair, proposals, settings, ids[-3:], progress=tell)
+    # The last prompts tune Hugging Face's constant: where there are enough, others than judge it.
+    arms = make_arms(pair, proposals, settings, ids[-TUNING_PROMPTS:], progress=tell)
     planned = Comparison(
         entries=tuple(arm.entry for arm in arms),
         prompts=tuple(prompts[:PROMPTS]),

@@ -16,7 +16,7 @@ from sequoia_core.commands._models import (
 from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_writable, write_json
-from sequoia_core.measure.calibration import WIDTH, measure_acceptance
+from sequoia_core.measure.calibration import WIDTH, check_amount, measure_acceptance
 from sequoia_core.plan.acceptance import RULES
 
 ALL = "all"
@@ -60,6 +60,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         check_writable(file)
     settings = sampling_settings(arguments)
     prompts = read_prompts(Path(arguments.prompts) if arguments.prompts else None)
+    check_amount(len(prompts), arguments.width)
     pair = load_named_pair(arguments, progress)
     calibration = measure_acceptance(
         pair,

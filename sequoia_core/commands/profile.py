@@ -116,11 +116,14 @@ def _against(earlier: HardwareProfile, profile: HardwareProfile) -> dict[str, An
 
 def _contexts(text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        lengths = [int(part) for part in text.split(",")]
     except ValueError:
         raise InputError(
             f"--context takes whole numbers, as in 128 or 128,512, got {text!r}."
         ) from None
+    if min(lengths) < 1 or len(set(lengths)) < len(lengths):
+        raise InputError(f"--context takes each length once, and none below 1, got {text!r}.")
+    return lengths
 
 
 def _once(say: Say) -> Callable[[float, str], None]:

@@ -38,7 +38,9 @@ from sequoia_core.report.words import headline, measured_words, predicted_words
 NEW_TOKENS, QUICK_NEW_TOKENS = 128, 64
 MAX_ROUNDS = 1000
 # Options that no measurement depends on, and those that stand in the settings in other words.
-APART = {"command", "json", "out", "fresh", "prompts", "device", "threads", "target", "draft"}
+APART = {
+    "command", "json", "out", "fresh", "prompts", "device", "threads", "target", "draft", "leader",
+}  # fmt: skip
 
 
 def add_parser(subparsers: Any) -> ArgumentParser:
@@ -59,7 +61,9 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument(
+        "--max-new-tokens",
         "--new-tokens",
+        dest="new_tokens",
         type=int,
         help=f"written after a prompt; default {NEW_TOKENS}, with --quick {QUICK_NEW_TOKENS}",
     )

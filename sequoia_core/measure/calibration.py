@@ -44,7 +44,7 @@ class Calibration:
         samples = self.samples[rule]
         if prompts is not None:
             samples = [samples[index] for index in prompts]
-        _check_count(len(samples))
+        check_amount(len(samples))
         acceptance = [sample.acceptance for sample in samples]
         sequences = [sample.ranks for sample in samples]
         probabilities, errors = ratio_estimate(acceptance)
@@ -98,9 +98,7 @@ def measure_acceptance(
     return the whole calibration, to the last digit that of one process. Raises InputError for fewer
     than two prompts or a bad width.
     """
-    _check_count(len(prompts))
-    if not 1 <= width <= MAX_RANKS:
-        raise InputError(f"The width must be between 1 and {MAX_RANKS} children, got {width}.")
+    check_amount(len(prompts), width)
     width = min(width, pair.vocab)
     groups = team.split(side_by_side(pair, prompts, settings))
     texts = _written(pair, prompts, settings, groups, progress, team)
@@ -120,7 +118,10 @@ def measure_acceptance(
     return Calibration(samples, width, settings, pair.target.name, pair.draft.name)
 
 
-def _check_count(prompts: int) -> None:
+def check_amount(prompts: int, width: int = WIDTH) -> None:
+    """Raise InputError for fewer than two prompts or a bad width."""
+    if not 1 <= width <= MAX_RANKS:
+        raise InputError(f"The width must be between 1 and {MAX_RANKS} children, got {width}.")
     if prompts < 2:
         raise InputError(
             f"Calibration needs at least 2 prompts for its standard errors, got {prompts}."

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sequoia_core.decode.engine import Engine, GenerationSettings
@@ -20,6 +20,7 @@ from sequoia_core.measure.comparison import (
     Outcome,
     Progress,
     Run,
+    check_amount,
 )
 from sequoia_core.measure.methods import (
     engine_method,
@@ -119,8 +120,7 @@ def compare(
     InputError where a temperature has no plain decoding to compare with.
     """
     rounds = _by_temperature(arms)
-    if not prompts or repeats < 1:
-        raise InputError("A comparison needs at least one prompt and one repeat.")
+    check_amount(len(arms), len(prompts), repeats)
     clock = _Clock(len(arms) * (1 + len(prompts) * repeats), progress)
     for arm in arms:
         clock.tell(f"warming up {arm.words}")
@@ -130,7 +130,7 @@ def compare(
         for index, prompt in enumerate(prompts):
             for own in rounds:
                 done = _round(own, order, prompt, seed + repeat, clock)
-                runs += (made := [_run(arm.entry, index, repeat, done) for arm in own])
+                runs += (made := [run_of(arm.entry, index, repeat, done) for arm in own])
                 keep(made)
     progress(1.0, "Done")
     return runs
@@ -156,7 +156,8 @@ def _round(
     return outcomes
 
 
-def _run(entry: Entry, prompt: int, repeat: int, outcomes: dict[str, Outcome]) -> Run:
+def run_of(entry: Entry, prompt: int, repeat: int, outcomes: Mapping[str, Outcome]) -> Run:
+    """What is kept of an entry's outcome in a round, given those of all its methods by name."""
     own, plain = outcomes[entry.method], outcomes[BASELINE]
     shared = None
     if entry.temperature == 0 and own.token_ids is not None and plain.token_ids is not None:

@@ -15,6 +15,8 @@ BASELINE = PLAIN
 HF_GENERATE, HF_ASSISTED = "hf-generate", "hf-assisted"
 NAMES = (*ENGINE_NAMES, HF_GENERATE, HF_ASSISTED)
 MAX_TEMPERATURES = 10
+# More than a machine measures in a day; and what a file of them may hold.
+MAX_RUNS = 100_000
 # Hugging Face's own defaults (20 tokens, confidence threshold 0.4) are no serious rival, so its
 # constant is tuned over these, each tried so often on each tuning prompt.
 ASSISTANT_TOKENS = range(2, 13)
@@ -50,7 +52,8 @@ class Entry:
     budget, depth: most nodes and draft passes of a step; for hf-assisted the depth is its number
     of draft tokens. level_sizes: of a static tree. acceptance, acceptance_rule, hardware, family:
     what the size rests on. All are empty where nothing is planned. predicted_*: None where the plan
-    does not speak of the method.
+    does not speak of the method. acceptance_*, hardware_target: which pair and temperature these
+    were measured with; empty or None where that is not known.
     """
 
     method: str
@@ -65,6 +68,10 @@ class Entry:
     family: str = ""
     predicted_speedup: float | None = None
     predicted_tokens_per_step: float | None = None
+    acceptance_target: str = ""
+    acceptance_draft: str = ""
+    hardware_target: str = ""
+    acceptance_temperature: float | None = None
 
     @property
     def key(self) -> tuple[str, float]:
@@ -147,11 +154,12 @@ def planned_entry(
     acceptance=None,
     *,
     depth: int | None = None,
+    hardware_target: str = "",
 ) -> Entry:
     """The entry of a method of our engine; without a plan it is plain decoding.
 
-    acceptance: the vector that was planned with. depth: the limit of grown trees, where it is not
-    the planned tree's own.
+    acceptance: the vector that was planned with; hardware_target: whose passes the profile has.
+    depth: the limit of grown trees, where it is not the planned tree's own.
     """
     if plan is None:
         return Entry(method, temperature, 1, 0)
@@ -170,7 +178,25 @@ def planned_entry(
         plan.family,
         plan.speedup if speaks else None,
         plan.expected_tokens if speaks else None,
+        acceptance.target,
+        acceptance.draft,
+        hardware_target,
+        acceptance.temperature,
     )
+
+
+def check_amount(entries: int, prompts: int, repeats: int) -> None:
+    """Raise InputError for a comparison of nothing, or of more runs than its file may hold."""
+    if prompts < 1:
+        raise InputError("A comparison needs at least one prompt, and there is none.")
+    if repeats < 1:
+        raise InputError(f"A comparison needs at least one repeat, got {repeats}.")
+    runs = entries * prompts * repeats
+    if runs > MAX_RUNS:
+        raise InputError(
+            f"A comparison has at most {MAX_RUNS:,} runs, and these are {runs:,}: take fewer "
+            "methods, temperatures, prompts or repeats."
+        )
 
 
 def temperatures_in(text: str) -> list[float]:

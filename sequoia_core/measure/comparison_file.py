@@ -1,4 +1,4 @@
-"""The file of a comparison, `sequoia-benchmark`: written by `bench` and by the dashboard alike.
+"""The file of a comparison, `sequoia-benchmark`: written by `bench`, `tune` and the dashboard.
 
 Reading trusts nothing: methods are known ones, every number is finite and within its range, no run
 stands twice, and every run has its run of plain decoding to be compared with. The error names the
@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sequoia_core.decode.settings import MAX_SEED, GenerationSettings
+from sequoia_core.decode.settings import MAX_SEED, MAX_TEMPERATURE, GenerationSettings
 from sequoia_core.decode.trace import Seconds
 from sequoia_core.decode.trace_file import origin_from
 from sequoia_core.decode.trace_steps import member, plain_text
@@ -27,15 +27,22 @@ from sequoia_core.files import (
     tagged,
     write_json,
 )
-from sequoia_core.measure.comparison import BASELINE, NAMES, Comparison, Entry, Run
+from sequoia_core.measure.comparison import BASELINE, MAX_RUNS, NAMES, Comparison, Entry, Run
 from sequoia_core.measure.paired import speedups
-from sequoia_core.measure.summary import PARTS, Summary, summarise, text_words, verdict
+from sequoia_core.measure.summary import (
+    PARTS,
+    Summary,
+    prediction_words,
+    summarise,
+    text_words,
+    verdict,
+)
 
 KIND = "benchmark"
 MAX_BYTES = 32_000_000
-MAX_RUNS = 100_000
 MAX_PROMPTS = 10_000
-MAX_PROMPT = 100_000
+# Prompts fill contexts of more than 100,000 tokens.
+MAX_PROMPT = 4_000_000
 MAX_ENTRIES = 200
 MAX_NAME = 2000
 MAX_SECONDS = 1e7
@@ -67,7 +74,11 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         KIND,
         {
             "rows": [_row(summary) for summary in summarise(comparison)],
-            "verdict": [*verdict(comparison), *text_words(comparison)],
+            "verdict": [
+                *verdict(comparison),
+                *text_words(comparison),
+                *prediction_words(comparison),
+            ],
             "entries": [asdict(entry) for entry in comparison.entries],
             "prompts": list(comparison.prompts),
             "repeats": comparison.repeats,
@@ -169,8 +180,8 @@ def _checked(content: dict[str, Any], source: str) -> Comparison:
 def _comparison(content: dict[str, Any]) -> Comparison:
     if "runs" not in content:
         raise InputError(
-            "runs is missing: files of `tune` and of earlier versions keep averages alone; measure "
-            "with `bench` or on the Compare page."
+            "runs is missing: files of earlier versions keep averages alone; measure with `bench`, "
+            "`tune` or on the Compare page."
         )
     listed = check_list(member(content, "entries", list), "entries", low=1, high=MAX_ENTRIES)
     entries = tuple(_entry(entry, f"entries[{i}]") for i, entry in enumerate(listed))
@@ -183,7 +194,9 @@ def _comparison(content: dict[str, Any]) -> Comparison:
         repeats=repeats,
         settings=_settings(content),
         origin=origin_from(content),
-        runs=tuple(_run(run, f"runs[{i}]", len(prompts), repeats) for i, run in enumerate(runs)),
+        runs=tuple(
+            run_from(run, f"runs[{i}]", len(prompts), repeats) for i, run in enumerate(runs)
+        ),
     )
     _check_rounds(comparison)
     return comparison
@@ -220,21 +233,28 @@ def _entry(content: Any, name: str) -> Entry:
         value = content.get(field)
         return None if value is None else check(value, f"{name}.{field}", **limits)
 
+    def text(field: str) -> str:
+        return plain_text(content.get(field, ""), f"{name}.{field}", MAX_NAME)
+
     sizes = check_list(content.get("level_sizes", []), f"{name}.level_sizes", low=0, high=MAX_NODES)
     texts = ("rule", "acceptance", "acceptance_rule", "hardware", "family")
+    sources = ("acceptance_target", "acceptance_draft", "hardware_target")
     return Entry(
         _method(content, name),
         _temperature(content, name),
         optional("budget", check_integer, low=1, high=MAX_NODES),
         optional("depth", check_integer, low=0, high=MAX_NODES),
         tuple(check_integer(s, f"{name}.level_sizes", low=1, high=MAX_NODES) for s in sizes),
-        *(plain_text(content.get(field, ""), f"{name}.{field}", MAX_NAME) for field in texts),
+        *(text(field) for field in texts),
         optional("predicted_speedup", check_number, low=0, high=MAX_FACTOR),
         optional("predicted_tokens_per_step", check_number, low=0, high=MAX_TOKENS),
+        *(text(field) for field in sources),
+        optional("acceptance_temperature", check_number, low=0, high=MAX_TEMPERATURE),
     )
 
 
-def _run(content: Any, name: str, prompts: int, repeats: int) -> Run:
+def run_from(content: Any, name: str, prompts: int, repeats: int) -> Run:
+    """One run of a file, called `name` in the InputError that names its field."""
     content = _object(content, name)
 
     def whole(field: str, low: int, high: int) -> int:
@@ -290,7 +310,9 @@ def _method(content: dict[str, Any], name: str) -> str:
 
 
 def _temperature(content: dict[str, Any], name: str) -> float:
-    return check_number(content.get("temperature"), f"{name}.temperature", low=0, high=10)
+    return check_number(
+        content.get("temperature"), f"{name}.temperature", low=0, high=MAX_TEMPERATURE
+    )
 
 
 def _settings(content: dict[str, Any]) -> GenerationSettings:

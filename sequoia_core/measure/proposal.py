@@ -59,7 +59,14 @@ def propose(
                 f"{acceptance.rule}: choose a vector of the rule sequoia, or leave auto out."
             )
     plan = plan_for(method, acceptance, hardware, budget=budget, depth=depth)
-    entry = planned_entry(method, temperature, plan, acceptance, depth=depth)
+    entry = planned_entry(
+        method,
+        temperature,
+        plan,
+        acceptance,
+        depth=depth,
+        hardware_target=hardware.target_model,
+    )
     return Proposal(entry, hardware, plan.step_seconds / plan.expected_tokens, plan, acceptance)
 
 

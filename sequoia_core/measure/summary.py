@@ -13,6 +13,8 @@ from sequoia_core.measure.paired import (
 )
 
 PARTS = ("draft", "verify", "sample", "commit")
+# How far a vector's temperature may be from a run's and still be said to be the same.
+SAME_TEMPERATURE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,22 @@ def _fastest(comparison: Comparison, temperature: float, summaries: list[Summary
     name, speedup = best.entry.method, best.speedup
     figure = f"{speedup.median:.2f}× plain decoding {_range(speedup)}"
     where = f"At temperature {temperature:g}"
-    if speedup.high < 1:
+    if all(rival.speedup.high < 1 for rival in rivals):
         return f"{where} nothing is as fast as plain decoding: the best, {name}, is at {figure}."
-    if speedup.count > 1 and speedup.holds(1):
+    clear = [rival for rival in rivals if rival.speedup.low > 1]
+    if not clear:
         return (
             f"{where} nothing is faster than plain decoding beyond the noise: the best, {name}, "
             f"is at {figure}."
         )
-    return f"{where} {name} is fastest, {figure}{_beside(comparison, best, rivals)}."
+    if best in clear:
+        return f"{where} {name} is fastest, {figure}{_beside(comparison, best, rivals)}."
+    sure = max(clear, key=lambda summary: summary.speedup.median)
+    return (
+        f"{where} {name} has the highest median, {figure}, but that may be noise; "
+        f"{sure.entry.method} is faster beyond the noise, {sure.speedup.median:.2f}× "
+        f"{_range(sure.speedup)}."
+    )
 
 
 def _beside(comparison: Comparison, best: Summary, rivals: list[Summary]) -> str:
@@ -120,7 +130,8 @@ def _beside(comparison: Comparison, best: Summary, rivals: list[Summary]) -> str
         other.entry.method: ratio_interval(comparison, temperature, name, other.entry.method)
         for other in others
     }
-    level = [other for other, ratio in ratios.items() if ratio.holds(1)]
+    # Medians are of each method's own prompts, so the best of them may lose to another one.
+    level = [other for other, ratio in ratios.items() if ratio.low <= 1]
     if level:
         return f"; within the noise of it: {', '.join(level)}"
     if not others:
@@ -155,11 +166,8 @@ def _doubt(summaries: Sequence[Summary]) -> list[str]:
 
 def text_words(comparison: Comparison) -> list[str]:
     """Whether the methods wrote plain decoding's text at temperature 0; empty where none ran."""
-    known = [
-        run
-        for run in comparison.runs
-        if run.temperature == 0 and run.shared_tokens is not None and run.method != BASELINE
-    ]
+    others = [run for run in comparison.runs if run.temperature == 0 and run.method != BASELINE]
+    known = [run for run in others if run.shared_tokens is not None]
     if not known:
         return []
     lengths = {(run.prompt, run.repeat): run.tokens for run in comparison.of(BASELINE, 0)}
@@ -169,8 +177,10 @@ def text_words(comparison: Comparison) -> list[str]:
             parted.setdefault(run.method, {}).setdefault(run.prompt, run.shared_tokens)
     prompts = len({run.prompt for run in known})
     if not parted:
+        methods = ", ".join(dict.fromkeys(run.method for run in known))
+        who = "all methods" if len(known) == len(others) else methods
         return [
-            "At temperature 0 all methods wrote the text of plain decoding, token for token "
+            f"At temperature 0 {who} wrote the text of plain decoding, token for token "
             f"({prompts} prompt{'' if prompts == 1 else 's'})."
         ]
     sentences = [
@@ -178,6 +188,35 @@ def text_words(comparison: Comparison) -> list[str]:
         for method, places in parted.items()
     ]
     return [*sentences, _why(comparison.origin.dtype)]
+
+
+def prediction_words(comparison: Comparison) -> list[str]:
+    """What predictions rest on, where that is another pair's or another temperature's."""
+    told = [entry for entry in comparison.entries if entry.predicted_speedup is not None]
+    foreign = dict.fromkeys(words for entry in told for words in _foreign(comparison, entry))
+    if foreign:
+        return [f"Predictions are guesses, resting on {' and '.join(foreign)}: not on this pair."]
+    at: dict[float, dict[float, None]] = {}
+    for entry in told:
+        measured = entry.acceptance_temperature
+        if measured is not None and abs(measured - entry.temperature) > SAME_TEMPERATURE:
+            at.setdefault(measured, {})[entry.temperature] = None
+    return [
+        f"At temperature {', '.join(f'{own:g}' for own in temperatures)} predictions rest on "
+        f"acceptance measured at {measured:g}."
+        for measured, temperatures in at.items()
+    ]
+
+
+def _foreign(comparison: Comparison, entry: Entry) -> list[str]:
+    """What an entry was planned with that is known to be of other models."""
+    origin = comparison.origin
+    rested, words = (entry.acceptance_target, entry.acceptance_draft), []
+    if any(rested) and rested not in ((origin.target, origin.draft), origin.voices):
+        words.append(f"the acceptance of {rested[0]} with {rested[1]}")
+    if entry.hardware_target not in ("", origin.target):
+        words.append(f"the passes of {entry.hardware_target}")
+    return words
 
 
 def _places(places: dict[int, int], prompts: int) -> str:
@@ -194,5 +233,6 @@ def _why(dtype: str) -> str:
         )
     return (
         f"In {dtype or 'low precision'} a pass over a tree rounds otherwise than one over a token, "
-        "so near-ties may fall the other way; in float32 the texts are the same."
+        "so near-ties may fall the other way: `python -m sequoia_core verify` tells them from a "
+        "fault."
     )

@@ -40,7 +40,14 @@ def seconds_chart(report: Report) -> str:
 
 
 def acceptance_chart(report: Report) -> str:
-    """Acceptance by rank for every rule, on a logarithmic axis; zeros are left out."""
+    """Acceptance by rank for every rule, on a logarithmic axis; zeros are left out.
+
+    A sentence instead for a draft that is never right.
+    """
+    if all(vector.rows[0].max() < SMALLEST_RATE for vector in report.vectors.values()):
+        return (
+            f'<p class="note">No child is accepted as often as {SMALLEST_RATE:.2%} of the time.</p>'
+        )
     lines = [
         Line(
             rule,

@@ -95,7 +95,7 @@ def _check_order(low: float, middle: float, high: float, name: str) -> None:
 
 
 def rows_from(content: Any) -> tuple[MeasuredRow, ...]:
-    """The rows of a `sequoia-benchmark` file; InputError names row and field.
+    """The rows of a report's benchmark; InputError names row and field.
 
     Plain decoding must be there, and no method twice.
     """
@@ -112,7 +112,7 @@ def rows_from(content: Any) -> tuple[MeasuredRow, ...]:
 
 
 def gain_from(content: Mapping[str, Any]) -> Ratio | None:
-    """The measured tree over the measured chain, of a `sequoia-benchmark` file; None without."""
+    """The measured tree over the measured chain, of a report's benchmark; None without."""
     gain, where = content.get("tree_over_chain"), "benchmark.tree_over_chain"
     if gain is None:
         return None

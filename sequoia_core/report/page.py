@@ -45,7 +45,7 @@ def report_page(report: Report) -> str:
 
 
 def _answer(report: Report) -> str:
-    created = datetime.fromisoformat(report.created).strftime("%d %B %Y, %H:%M")
+    created = f"{datetime.fromisoformat(report.created):%d %B %Y, %H:%M %Z}".strip()
     of = f"{report.target} with {report.draft} on {report.hardware.device}, {report.hardware.dtype}"
     return (
         f'<header class="answer"><h1>{escape(headline(report))}</h1>'
@@ -117,7 +117,8 @@ def _charts(report: Report) -> str:
             "Acceptance by child",
             acceptance_chart(report),
             "Chance that the k-th child is the accepted one, for each rule of verification. The "
-            "plan rests on the rule sequoia; engines that draft greedily accept by topk.",
+            "plan rests on the rule sequoia; engines that draft greedily accept by topk. At "
+            "temperature 0 the rules are one, and so are their lines.",
         ),
     )
     figures = "".join(

@@ -107,8 +107,8 @@ class Report:
         """The measurement of a method, None if it was not measured."""
         return next((row for row in self.rows if row.method == method), None)
 
-    def to_dict(self, benchmark: Mapping[str, Any]) -> dict[str, Any]:
-        """The content of a `sequoia-report` file; benchmark: the `sequoia-benchmark` content."""
+    def to_dict(self) -> dict[str, Any]:
+        """The content of a `sequoia-report` file."""
         return tagged(
             KIND,
             {
@@ -123,15 +123,18 @@ class Report:
                 ],
                 "plan": self.plan.to_dict(),
                 "candidates": {name: plan.to_dict() for name, plan in self.candidates.items()},
-                "benchmark": dict(benchmark),
+                "benchmark": {
+                    "rows": [row.to_dict() for row in self.rows],
+                    "tree_over_chain": self.gain.to_dict() if self.gain else None,
+                },
                 "hardware": self.hardware.to_dict(),
                 "acceptance": {rule: vector.to_dict() for rule, vector in self.vectors.items()},
             },
         )
 
-    def save(self, path: str | Path, benchmark: Mapping[str, Any]) -> None:
+    def save(self, path: str | Path) -> None:
         """Write a `sequoia-report` file, atomically."""
-        write_json(path, self.to_dict(benchmark))
+        write_json(path, self.to_dict())
 
 
 def load_report(path: str | Path) -> Report:

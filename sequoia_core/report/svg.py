@@ -124,13 +124,16 @@ def _ticks(low: float, high: float) -> list[float]:
 def _log_ticks(low: float, high: float) -> list[float]:
     """Powers of ten in low..high, with 2 and 5 between them where they are few.
 
-    >>> _log_ticks(1, 100)
-    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]
+    Where fewer than two of these lie in it, it is short, and has ticks as a plain axis.
+
+    >>> _log_ticks(1, 100), _log_ticks(2.1, 4.9)
+    ([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0], [2.5, 3.0, 3.5, 4.0, 4.5])
     """
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     parts = (1, 2, 5) if len(exponents) <= 4 else (1,)
     ticks = [part * 10.0**exponent for exponent in exponents for part in parts]
-    return [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+    inside = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+    return inside if len(inside) > 1 else _ticks(low, high)
 
 
 def _axes(chart: Chart, x: _Scale, y: _Scale) -> list[str]:

@@ -39,8 +39,24 @@ def predicted_words(report: Report) -> str:
 def measured_words(report: Report) -> str:
     """What the chosen tree or chain came to, and whether the measurement bears the plan out."""
     row = chosen_row(report)
-    said = [f"Measured {interval_words(row)}."] if row else []
+    said = [f"Measured {interval_words(row)}.", *_slower(row)] if row else []
     return " ".join([*said, *_rivals(report, row)])
+
+
+def _slower(chosen: MeasuredRow) -> list[str]:
+    """A sentence where the plan's choice came out slower than plain decoding, or may have."""
+    if chosen.decode_low is not None and chosen.decode_low <= 1 <= chosen.decode_high:
+        return ["That is not told from plain decoding: measure with more prompts."]
+    if chosen.decode_speedup >= 1:
+        return []
+    if chosen.decode_low is None:
+        return [
+            "Against the plan, that is slower than plain decoding; fewer than six prompts "
+            "cannot tell how sure that is."
+        ]
+    return [
+        "Against the plan, that is slower than plain decoding, beyond chance: do not speculate."
+    ]
 
 
 def interval_words(row: MeasuredRow) -> str:

@@ -2,24 +2,29 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
 from sequoia_core.decode.methods import plain_method, static_method
 from sequoia_core.decode.pair import Prompt
+from sequoia_core.decode.recorded import Origin
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_number
-from sequoia_core.measure.benchmark import BASELINE, Method, Outcome
-from sequoia_core.measure.methods import engine_method
+from sequoia_core.files import check_list, check_number
+from sequoia_core.measure.compare import run_of
+from sequoia_core.measure.comparison import BASELINE, Comparison, Entry, Run, planned_entry
+from sequoia_core.measure.comparison_file import run_from
+from sequoia_core.measure.methods import Method, engine_method
+from sequoia_core.measure.paired import decode_ratio_interval, speedups_by_prompt
 from sequoia_core.measure.tune.amounts import Amounts
-from sequoia_core.measure.tune.intervals import median_ratio, ratios_by_prompt
+from sequoia_core.measure.tune.intervals import ratio_of
 from sequoia_core.measure.tune.planning import Planned
 from sequoia_core.measure.tune.progress import Journey
 from sequoia_core.measure.tune.store import Part, Store
 from sequoia_core.measure.tune.task import Models, Task
-from sequoia_core.plan.plan import Plan
+from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.report.measured import CHAIN_ROW, TREE_ROW, MeasuredRow, Ratio
 from sequoia_core.report.report import Reached
 
@@ -28,21 +33,28 @@ SETUP_PART, PART = "benchmark-prompts", "benchmark"
 # Fewer prompts have no interval, so a slow machine takes the time for these.
 MOST_PROMPTS, FEWEST_PROMPTS = 10, 6
 
-Round = list[dict[str, Outcome]]
-# One method's outcomes: for every round those of the prompts in order.
-Calls = Sequence[Sequence[Outcome]]
+# For every prompt that was done, in order, the runs of all methods.
+Round = list[list[Run]]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """rows: of all methods. gain: the tree's speed over the chain's, None where one is missing."""
+    """rows: of all methods. gain: the tree's speed over the chain's, None where one is missing.
+    comparison: all that these rest on.
+    """
 
     rows: tuple[MeasuredRow, ...]
     gain: Ratio | None
+    comparison: Comparison
 
 
 def benchmark_stage(
-    store: Store, models: Models, task: Task, planned: Planned, journey: Journey
+    store: Store,
+    models: Models,
+    task: Task,
+    planned: Planned,
+    vector: AcceptanceVector,
+    journey: Journey,
 ) -> tuple[Measured, Reached]:
     """What the plan's tree and chain come to, from rounds in the store and rounds measured now.
 
@@ -50,18 +62,55 @@ def benchmark_stage(
     a round has of it is kept prompt by prompt. Before anything is timed each method runs once.
     """
     amounts, part = task.amounts, store.read(PART)
-    rounds, spent = _read(store, part) if part else ([], 0.0)
+    entries = _entries(planned, vector, task.generation.temperature)
+    rounds, spent = _read(store, part, entries) if part else ([], 0.0)
     count = _prompt_count(store)
     if count and _is_over(rounds, count, spent, amounts.rounds, amounts.benchmark_seconds):
         journey.taken(STAGE, f"taken from {store.folder}, {part.ago}")
     else:
-        bench = _Bench(store, models, task, planned, journey)
+        bench = _Bench(store, models, task, planned, entries, journey)
         count = count or bench.choose_prompts()
         rounds, spent = bench.measure(rounds, spent, count)
     whole = [each for each in rounds if len(each) == count]
     rounds_words = f"{len(whole)} round{'s' if len(whole) > 1 else ''}"
     words = f"{rounds_words} of {count} prompts, {task.generation.max_new_tokens} new tokens"
-    return _measured(whole, planned), Reached(STAGE, spent, amounts.benchmark_seconds, words)
+    comparison = Comparison(
+        entries=entries,
+        prompts=tuple(task.benchmark[:count]),
+        repeats=len(whole),
+        settings=task.generation,
+        origin=_origin(store, models, task),
+        runs=tuple(run for one in whole for prompt in one for run in prompt),
+    )
+    return _measured(comparison), Reached(STAGE, spent, amounts.benchmark_seconds, words)
+
+
+def _entries(planned: Planned, vector: AcceptanceVector, temperature: float) -> tuple[Entry, ...]:
+    """Plain decoding, and the chain and the tree where there are any."""
+    plans = planned.candidates
+    drafting = [
+        planned_entry(name, temperature, plans[name], vector)
+        for name in (CHAIN_ROW, TREE_ROW)
+        if name in plans
+    ]
+    return (planned_entry(BASELINE, temperature), *drafting)
+
+
+def _origin(store: Store, models: Models, task: Task) -> Origin:
+    """Where the runs come from; as of when the last of them was finished, so that reports made
+    again of the same parts are equal."""
+    chosen, machine = models.chosen, task.machine
+    ended = datetime.now(UTC) - timedelta(seconds=store.read(PART).age_seconds)
+    return Origin(
+        chosen.target,
+        chosen.draft,
+        chosen.device,
+        chosen.dtype,
+        machine.get("device", ""),
+        ended.isoformat(timespec="seconds"),
+        {name: machine[name] for name in ("python", "torch", "transformers") if name in machine},
+        chosen.voices,
+    )
 
 
 def _is_over(rounds: list[Round], prompts: int, spent: float, most: int, limit: float) -> bool:
@@ -76,9 +125,16 @@ class _Bench:
     """Methods ready to run, and the rounds that they run in."""
 
     def __init__(
-        self, store: Store, models: Models, task: Task, planned: Planned, journey: Journey
+        self,
+        store: Store,
+        models: Models,
+        task: Task,
+        planned: Planned,
+        entries: Sequence[Entry],
+        journey: Journey,
     ):
         self._store, self._pair, self._task, self._journey = store, models.pair, task, journey
+        self._entries = entries
         self._ways = {BASELINE: plain_method()}
         for name, plan in planned.candidates.items():
             self._ways[name] = static_method(name, plan.tree)
@@ -117,12 +173,14 @@ class _Bench:
     def _expect(self, count: int) -> None:
         self._journey.expect(STAGE, self._warm_seconds * count * self._task.amounts.rounds)
 
-    def _one(self, number: int, index: int) -> dict[str, Outcome]:
+    def _one(self, number: int, index: int) -> list[Run]:
         """One prompt by every method, in an order of its own."""
         methods = self._methods(number)
         order = random.Random(f"{number}/{index}")
         prompt = self._prompts[index]
-        return {name: methods[name](prompt) for name in order.sample(list(methods), len(methods))}
+        drawn = order.sample(list(methods), len(methods))
+        outcomes = {name: methods[name](prompt) for name in drawn}
+        return [run_of(entry, index, number, outcomes) for entry in self._entries]
 
     def _methods(self, number: int) -> dict[str, Method]:
         """The methods of a round; its seed is its own, so above temperature 0 its texts are too."""
@@ -159,80 +217,64 @@ def _prompt_count(store: Store) -> int | None:
         raise store.unusable(SETUP_PART) from error
 
 
-def _content(rounds: Sequence[Round]) -> list[list[dict[str, Any]]]:
-    return [
-        [
-            {
-                name: [each.tokens, each.steps, each.seconds, each.decode_seconds]
-                for name, each in prompt.items()
-            }
-            for prompt in one
-        ]
-        for one in rounds
-    ]
+def _content(rounds: Sequence[Round]) -> list[list[list[dict[str, Any]]]]:
+    return [[[asdict(run) for run in prompt] for prompt in one] for one in rounds]
 
 
-def _read(store: Store, part: Part) -> tuple[list[Round], float]:
+def _read(store: Store, part: Part, entries: Sequence[Entry]) -> tuple[list[Round], float]:
+    """The rounds of a part, each prompt of them with every method's run of it."""
     try:
         rounds = [
-            [{name: Outcome(*values) for name, values in prompt.items()} for prompt in one]
-            for one in part.content
+            [
+                [
+                    _run_of_part(content, number, index)
+                    for content in check_list(prompt, "prompt", low=len(entries), high=len(entries))
+                ]
+                for index, prompt in enumerate(one)
+            ]
+            for number, one in enumerate(part.content)
         ]
-        for one in rounds:
-            for prompt in one:
-                for outcome in prompt.values():
-                    check_number(outcome.seconds, "seconds", low=1e-9)
-                    check_number(outcome.decode_seconds, "decode_seconds", low=1e-9)
-                    check_number(min(outcome.tokens, outcome.steps), "tokens", low=1)
-    except (InputError, TypeError, AttributeError) as error:
+    except (InputError, TypeError) as error:
         raise store.unusable(PART) from error
+    wanted = [entry.key for entry in entries]
+    read = [[(run.method, run.temperature) for run in prompt] for one in rounds for prompt in one]
+    if any(keys != wanted for keys in read):
+        raise store.unusable(PART)
     return rounds, part.seconds
 
 
-def _measured(rounds: Sequence[Round], planned: Planned) -> Measured:
-    by_name = {name: [[prompt[name] for prompt in one] for one in rounds] for name in rounds[0][0]}
-    rows = tuple(
-        _row(name, by_name[name], by_name[BASELINE], planned.candidates.get(name))
-        for name in (BASELINE, CHAIN_ROW, TREE_ROW)
-        if name in by_name
-    )
-    gain = None
-    if TREE_ROW in by_name and CHAIN_ROW in by_name:
-        gain = median_ratio(_ratios(by_name[TREE_ROW], by_name[CHAIN_ROW], _decode_rate))
-    return Measured(rows, gain)
+def _run_of_part(content: Any, number: int, index: int) -> Run:
+    """A run of prompt `index` in round `number`, counted from 0."""
+    run = run_from(content, "run", index + 1, number + 1)
+    if (run.prompt, run.repeat) != (index, number) or run.decode_seconds is None:
+        raise InputError("another prompt's or round's run")
+    return run
 
 
-def _row(name: str, own: Calls, plain: Calls, plan: Plan | None) -> MeasuredRow:
-    whole = _ratios(own, plain, _rate)
-    decoding = median_ratio(_ratios(own, plain, _decode_rate))
-    everything = [outcome for one in own for outcome in one]
+def _measured(comparison: Comparison) -> Measured:
+    rows = tuple(_row(comparison, entry) for entry in comparison.entries)
+    temperature, gain = comparison.settings.temperature, None
+    if {TREE_ROW, CHAIN_ROW} <= set(comparison.methods):
+        gain = ratio_of(decode_ratio_interval(comparison, temperature, TREE_ROW, CHAIN_ROW))
+    return Measured(rows, gain, comparison)
+
+
+def _row(comparison: Comparison, entry: Entry) -> MeasuredRow:
+    runs = list(comparison.of(*entry.key))
+    whole = speedups_by_prompt(comparison, entry).values()
+    decoding = ratio_of(decode_ratio_interval(comparison, entry.temperature, entry.method))
     return MeasuredRow(
-        method=name,
-        budget=plan.budget if plan else 1,
-        depth=plan.depth if plan else 0,
-        tokens_per_second=median(_rate(outcome) for outcome in everything),
-        tokens_per_step=sum(o.tokens for o in everything) / sum(o.steps for o in everything),
+        method=entry.method,
+        budget=entry.budget,
+        depth=entry.depth,
+        tokens_per_second=median(run.rate for run in runs),
+        tokens_per_step=sum(run.tokens for run in runs) / sum(run.steps for run in runs),
         speedup=median(whole),
         speedup_low=min(whole),
         speedup_high=max(whole),
         decode_speedup=decoding.value,
         decode_low=decoding.low,
         decode_high=decoding.high,
-        predicted_speedup=plan.speedup if plan else None,
-        predicted_tokens_per_step=plan.expected_tokens if plan else None,
+        predicted_speedup=entry.predicted_speedup,
+        predicted_tokens_per_step=entry.predicted_tokens_per_step,
     )
-
-
-def _ratios(own: Calls, base: Calls, rate: Callable[[Outcome], float]) -> list[float]:
-    rates = [[[rate(outcome) for outcome in one] for one in calls] for calls in (own, base)]
-    return ratios_by_prompt(*rates)
-
-
-def _rate(outcome: Outcome) -> float:
-    """Tokens per second of the whole call."""
-    return outcome.tokens / outcome.seconds
-
-
-def _decode_rate(outcome: Outcome) -> float:
-    """The same without the reading of the prompt."""
-    return outcome.tokens / outcome.decode_seconds

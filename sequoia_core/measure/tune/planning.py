@@ -14,7 +14,6 @@ from sequoia_core.plan.plan import Plan, plan_from_dict
 from sequoia_core.plan.rivals import CHAIN
 from sequoia_core.plan.verdict import PLAIN, FamilyBest
 from sequoia_core.report.measured import CHAIN_ROW, TREE_ROW
-from sequoia_core.tree.token_tree import TokenTree
 
 STAGE, PART = "plan", "plan"
 
@@ -98,8 +97,3 @@ def _read(store: Store, content: Any) -> Planned:
         return Planned(plan_from_dict(content["answer"]), candidates)
     except (InputError, KeyError, AttributeError) as error:
         raise store.unusable(PART) from error
-
-
-def trees_to_measure(planned: Planned) -> dict[str, TokenTree]:
-    """The trees of the benchmark by their rows' names."""
-    return {name: plan.tree for name, plan in planned.candidates.items()}

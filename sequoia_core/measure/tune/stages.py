@@ -1,12 +1,12 @@
 """The order of a tuning: choose a dtype, profile, calibrate, plan, benchmark, report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sequoia_core.files import tagged
+from sequoia_core.measure import comparison_file
+from sequoia_core.measure.comparison import Comparison
 from sequoia_core.measure.tune import benching, calibrating, profiling
 from sequoia_core.measure.tune.benching import benchmark_stage
 from sequoia_core.measure.tune.calibrating import calibrate_stage
@@ -23,7 +23,6 @@ from sequoia_core.measure.tune.store import (
     open_store,
 )
 from sequoia_core.measure.tune.task import Models, Task
-from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.report.page import report_page
 from sequoia_core.report.report import Report
 
@@ -65,10 +64,12 @@ def tune(
             store, vectors["sequoia"], hardware, trees=models.chosen.trees, journey=journey
         )
         store.publish(PLAN_FILE, planned.answer.to_dict())
-        measured, benchmarked = benchmark_stage(store, models, task, planned, journey)
+        measured, benchmarked = benchmark_stage(
+            store, models, task, planned, vectors["sequoia"], journey
+        )
         report = Report(
             name=task.name,
-            created=_ended(store),
+            created=measured.comparison.origin.created,
             settings=task.settings,
             machine=task.machine,
             hardware=hardware,
@@ -79,7 +80,7 @@ def tune(
             gain=measured.gain,
             reached=(profiled, calibrated, benchmarked),
         )
-        return _published(store, report, _benchmark(task, report, vectors))
+        return _published(store, report, measured.comparison)
 
 
 def _expected(task: Task) -> dict[str, float]:
@@ -92,42 +93,13 @@ def _expected(task: Task) -> dict[str, float]:
     }
 
 
-def _ended(store: Store) -> str:
-    """When the last measurement was finished: reports made again of the same parts are equal."""
-    age = timedelta(seconds=store.read(benching.PART).age_seconds)
-    return (datetime.now() - age).isoformat(timespec="seconds")
-
-
-def _benchmark(
-    task: Task, report: Report, vectors: Mapping[str, AcceptanceVector]
-) -> dict[str, Any]:
-    """The content of the `sequoia-benchmark` file."""
-    vector, machine = vectors["sequoia"], report.machine
-    fields = {
-        "rows": [row.to_dict() for row in report.rows],
-        "tree_over_chain": None if report.gain is None else report.gain.to_dict(),
-        "temperature": vector.temperature,
-        "top_p": vector.top_p,
-        "max_new_tokens": task.generation.max_new_tokens,
-        "target": report.target,
-        "draft": report.draft,
-        "dtype": report.hardware.dtype,
-        "machine": report.hardware.device,
-        "versions": {
-            name: machine[name] for name in ("python", "torch", "transformers") if name in machine
-        },
-        "date": report.created[:10],
-    }
-    return tagged("benchmark", fields)
-
-
-def _published(store: Store, report: Report, benchmark: dict[str, Any]) -> Tuned:
-    content = report.to_dict(benchmark)
+def _published(store: Store, report: Report, comparison: Comparison) -> Tuned:
+    content = report.to_dict()
     files = {
         HARDWARE_FILE: store.folder / HARDWARE_FILE,
         **{f"{v.name}.json": store.folder / f"{v.name}.json" for v in report.vectors.values()},
         PLAN_FILE: store.folder / PLAN_FILE,
-        BENCHMARK_FILE: store.publish(BENCHMARK_FILE, benchmark),
+        BENCHMARK_FILE: store.publish(BENCHMARK_FILE, comparison_file.to_dict(comparison)),
         REPORT_FILE: store.publish(REPORT_FILE, content),
         PAGE_FILE: store.publish_text(PAGE_FILE, report_page(report)),
     }

@@ -51,7 +51,8 @@ class Task:
 class Chosen:
     """What is known of the pair without loading it. why: how the dtype was chosen, or empty.
 
-    trees: whether the pair takes trees; reason: why it does not.
+    trees: whether the pair takes trees; reason: why it does not. device: where it was loaded.
+    voices: the models whose text it writes, others than itself for stand-ins.
     """
 
     dtype: str
@@ -60,6 +61,8 @@ class Chosen:
     draft: str
     trees: bool
     reason: str
+    device: str
+    voices: tuple[str, str]
 
 
 class Models:
@@ -100,8 +103,9 @@ class Models:
         if part is None:
             return None
         try:
-            return Chosen(**part.content)
-        except TypeError as error:
+            target, draft = part.content["voices"]
+            return Chosen(**part.content | {"voices": (target, draft)})
+        except (TypeError, KeyError, ValueError) as error:
             raise store.unusable(PAIR_PART) from error
 
     def _choose(self, store: Store) -> Chosen:
@@ -114,7 +118,14 @@ class Models:
             self._pair, why = fastest(pairs, context)
         pair, support = self._pair, self._pair.shape_support
         chosen = Chosen(
-            pair.dtype, why, pair.target.name, pair.draft.name, support.trees, support.reason
+            pair.dtype,
+            why,
+            pair.target.name,
+            pair.draft.name,
+            support.trees,
+            support.reason,
+            str(pair.device),
+            tuple(pair.voices),
         )
         fields = {name: getattr(chosen, name) for name in Chosen.__slots__}
         store.write(PAIR_PART, fields, 0.0)
