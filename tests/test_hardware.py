@@ -204,5 +204,8 @@ def test_missing_fields_and_unknown_names_are_refused(tmp_path):
     path.write_text(json.dumps({k: v for k, v in VALID.items() if k != "device"}))
     with pytest.raises(FileFormatError, match="'device' is missing"):
         load_hardware(path)
+    path.write_text(json.dumps(VALID | {"draft_seconds": None}))
+    with pytest.raises(FileFormatError, match="'draft_seconds' is missing"):
+        load_hardware(path)
     with pytest.raises(InputError, match="No hardware preset or file is called 'nope'"):
         load_hardware("nope")

@@ -236,3 +236,8 @@ def test_a_model_without_a_chat_template_says_so():
 
 def test_token_ids_pass_as_they_are():
     assert tiny_pair().encode([3, 1]) == [3, 1]
+
+
+def test_half_a_character_is_a_bad_prompt_and_no_traceback():
+    with pytest.raises(InputError, match=r"holds half a character, 'a\\ud800'"):
+        tiny_pair().encode("a\ud800")

@@ -159,8 +159,14 @@ def test_the_answer_is_a_tree_a_chain_or_neither():
 
 
 def test_a_measurement_that_bears_the_plan_out_is_told_with_its_rival():
+    right = report(FLAT).plan.speedup
+    words = measured_words(report(FLAT, tree=right, chain=right / 1.25))
+    assert words.startswith(f"Measured {right:.2f}× (95% interval ")
+    assert "). Measured beside it, " in words
+    assert "The prediction is" not in words
     words = measured_words(report(FLAT, tree=2.5, chain=2.0))
-    assert words.startswith("Measured 2.50× (95% interval 2.40 to 2.60). Measured beside it, ")
+    off = f"The prediction is {right / 2.5 - 1:.0%} above it, more than chance among prompts"
+    assert f"Measured 2.50× (95% interval 2.40 to 2.60). {off}" in words
     assert "the best chain (" in words
     assert words.endswith(
         "came to 2.00× (95% interval 1.90 to 2.10); tree over chain +25.0% (95% interval +20.0% to "

@@ -158,11 +158,17 @@ class ModelPair:
             model.use_static_passes(capture)
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """Token ids of a prompt. Raises InputError when there is nothing in it."""
+        """Token ids of a prompt. Raises InputError when there is nothing in it, or no text."""
         if not isinstance(prompt, str):
             return list(prompt)
         if not prompt.strip():
             raise InputError("The prompt is empty; write a few words to continue from.")
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"The prompt is no text in UTF-8: it holds half a character, {error.object!r:.40}."
+            ) from error
         return list(self.tokenizer(prompt)["input_ids"])
 
     def encode_chat(self, turns: Sequence[Turn]) -> list[int]:

@@ -196,7 +196,7 @@ def interpolate(curve: Curve, tokens: int | np.ndarray) -> float | np.ndarray:
 def hardware_from_dict(content: Mapping[str, Any], *, name: str = "") -> HardwareProfile:
     """Build a profile from a file's content; InputError names a missing or bad field."""
     for required in ("device", "target_seconds", "draft_seconds", "origin"):
-        if required not in content:
+        if content.get(required) is None:
             raise InputError(f"the field {required!r} is missing.")
     known = [key for key in HardwareProfile.__slots__ if key != "name"]
     fields = {key: content[key] for key in known if content.get(key) is not None}

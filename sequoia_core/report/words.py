@@ -39,8 +39,22 @@ def predicted_words(report: Report) -> str:
 def measured_words(report: Report) -> str:
     """What the chosen tree or chain came to, and whether the measurement bears the plan out."""
     row = chosen_row(report)
-    said = [f"Measured {interval_words(row)}.", *_slower(row)] if row else []
+    said = [f"Measured {interval_words(row)}.", *_off(report, row), *_slower(row)] if row else []
     return " ".join([*said, *_rivals(report, row)])
+
+
+def _off(report: Report, chosen: MeasuredRow) -> list[str]:
+    """A sentence where the intervals of prediction and measurement have nothing in common."""
+    predicted, error = chosen.predicted_speedup, report.plan.speedup_error or 0.0
+    if predicted is None or chosen.decode_low is None:
+        return []
+    if chosen.decode_low <= predicted + error and predicted - error <= chosen.decode_high:
+        return []
+    off = predicted / chosen.decode_speedup - 1
+    where = "above" if off > 0 else "below"
+    return [
+        f"The prediction is {abs(off):.0%} {where} it, more than chance among prompts explains."
+    ]
 
 
 def _slower(chosen: MeasuredRow) -> list[str]:
