@@ -90,4 +90,4 @@ def test_a_link_with_unknown_values_is_answered_in_words(visit):
         "Repeats must be between 1 and 50, got 999",
         "There is no machine called “abacus”",
     ):
-        visitor.page.get_by_text(words).wait_for()
+        expect(visitor.page.get_by_text(words).first).to_be_visible()

@@ -68,7 +68,7 @@ def test_commands_are_ones_that_the_command_line_takes(asked):
 
     for argv in asked({}, "--like", "demo-300m")[1]:
         if argv[0] not in ("graphs", "offload"):
-            _parser(argv[0], _module(argv[0])).parse_args(argv)
+            assert _parser(argv[0], _module(argv[0])).parse_args(argv).command == argv[0]
 
 
 def test_captured_passes_are_compared_text_by_text():
