@@ -15,6 +15,7 @@ from sequoia_core.decode.steering import Fixed, Steering
 from sequoia_core.decode.step_trace import node_trace
 from sequoia_core.decode.timing import now, stopwatch
 from sequoia_core.decode.trace import Bonus, Decision, RunSummary, StepTrace
+from sequoia_core.decode.vocabulary import within
 from sequoia_core.decode.walk import LazyWalk, Walk
 from sequoia_core.errors import InputError
 from sequoia_core.tree.token_tree import TokenTree
@@ -184,7 +185,8 @@ class Run:
         with watch.part("verify"):
             logits = pair.target.forward(
                 drafted.token_ids, plan.depths + prefix_length, plan.visible
-            )[:, : pair.vocab]
+            )
+            logits = within(logits, pair.vocab)
         with watch.part("sample"):
             walk = self._walk(drafted, logits, self.method.rule)
         with watch.part("commit"):

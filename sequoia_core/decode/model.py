@@ -207,7 +207,7 @@ class TreeModel:
 
     def _call(self, token_ids: Tensor, positions: Tensor, mask, cache, rows: int) -> Tensor:
         """The Hugging Face model's forward pass."""
-        extra = {"logits_to_keep": rows} if self._takes_rows else {}
+        extra = {"logits_to_keep": rows} if rows and self._takes_rows else {}
         output = self.model(
             input_ids=token_ids[None],
             attention_mask=mask,
@@ -216,7 +216,8 @@ class TreeModel:
             use_cache=True,
             **extra,
         )
-        return output.logits[0, -rows:]
+        logits = output.logits[0]
+        return logits[-rows:] if rows else logits
 
     def _mask(self, positions: Tensor, visible: Tensor) -> Tensor | dict[str, Tensor]:
         start = self.cache.used
