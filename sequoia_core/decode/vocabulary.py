@@ -53,7 +53,7 @@ def common_vocab(outputs: tuple[int, int], tokenizers, names: list[tuple[str, st
 
 
 def within(logits: Tensor, vocab: int) -> Tensor:
-    """The logits of the first `vocab` tokens, [..., vocab]; no operation where there are no more."""
+    """The logits of the first `vocab` tokens, [..., vocab]; as they are where that is all."""
     return logits if logits.shape[-1] == vocab else logits[..., :vocab]
 
 
