@@ -21,7 +21,7 @@ class Randomness:
     def __init__(self, generator: torch.Generator):
         self._generator = generator
         self._coins: list[float] = []
-        self._ahead = self._uniforms(0)
+        self._singles: list[Tensor] = []
 
     @classmethod
     def seeded(cls, seed: int, device: torch.device) -> "Randomness":
@@ -36,11 +36,10 @@ class Randomness:
 
     def with_replacement(self, probs: Tensor, count: int) -> Tensor:
         """`count` independent tokens for each row of probs [rows, vocab]; tokens may repeat."""
-        size = len(probs) * count
-        if size > len(self._ahead):
-            self._ahead = self._uniforms(max(size, AHEAD))
-        drawn, self._ahead = self._ahead[:size], self._ahead[size:]
-        return draw_by_inversion(probs, drawn.view(len(probs), count))
+        shape = len(probs), count
+        return draw_by_inversion(
+            probs, self._single() if shape == (1, 1) else self._uniforms(*shape)
+        )
 
     def token(self, probs: Tensor) -> int:
         """One token of a [vocab] distribution."""
@@ -70,6 +69,12 @@ class Randomness:
         if not self._coins:
             self._coins = self._uniforms(AHEAD).tolist()
         return self._coins.pop()
+
+    def _single(self) -> Tensor:
+        """A number in [0, 1), float64 [1, 1], on the device."""
+        if not self._singles:
+            self._singles = list(self._uniforms(AHEAD, 1, 1))
+        return self._singles.pop()
 
     def _uniforms(self, *shape: int) -> Tensor:
         """Numbers in [0, 1), float64, on the device."""
