@@ -22,15 +22,21 @@ from sequoia_core.tree.token_tree import TokenTree
 class Level:
     """One draft pass: the level's nodes that have children.
 
-    nodes: int64 [width], their places in the level, ascending. visible: bool [width, expanded nodes
-    so far], the root left out, since it is committed before. source: for each child the place of
+    nodes: int64 [width], their places in the level, ascending; whole: they are all of it.
+    visible: bool [width, expanded nodes so far], the root left out, since it is committed before.
+    source: for each child the place of
     its draw among the pass's [width * most_children], None where all draws are taken.
     """
 
     nodes: Tensor
+    whole: bool
     visible: Tensor
     source: Tensor | None
     most_children: int
+
+    def parents(self, tokens: Tensor) -> Tensor:
+        """The nodes' tokens among those of their level, int64 [level]."""
+        return tokens if self.whole else tokens.index_select(0, self.nodes)
 
     def taken(self, drawn: Tensor) -> Tensor:
         """The children's tokens. drawn: int64 [width, most_children]."""
@@ -80,11 +86,12 @@ def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.devi
     nodes = expanded[tree.depths[expanded] == depth]
     so_far = expanded[(tree.depths[expanded] <= depth) & (expanded > 0)]
     children = np.flatnonzero(tree.depths == depth + 1)
-    first = int(np.flatnonzero(tree.depths == depth)[0])
+    level = np.flatnonzero(tree.depths == depth)
     most = int(tree.child_counts[nodes].max())
     source = np.searchsorted(nodes, tree.parents[children]) * most + tree.ranks[children]
     return Level(
-        to_device(nodes - first, device),
+        to_device(nodes - level[0], device),
+        len(nodes) == len(level),
         to_device(tree.visible[np.ix_(nodes, so_far)], device),
         None if len(source) == len(nodes) * most else to_device(source, device),
         most,
@@ -192,9 +199,7 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
                 logits = draft.append(missing, recurring=True)[None]
             else:
                 positions = torch.full_like(level.nodes, start + depth)
-                logits = draft.forward(
-                    levels[-1].index_select(0, level.nodes), positions, level.visible
-                )
+                logits = draft.forward(level.parents(levels[-1]), positions, level.visible)
             logits = within(logits, vocab)
         with watch.part("sample"):
             drawn, level_probs = drafting.rule.draw(

@@ -163,7 +163,8 @@ class TreeModel:
         Beside them what every step takes a piece of.
         """
         self._numbers = torch.arange(capacity, device=self.device)
-        self._few_seen = self._causal(FEW)
+        most = self._causal(FEW)
+        self._few_seen = [most[:count, :count] for count in range(1, FEW + 1)]
         self._positions = torch.zeros(capacity, dtype=torch.long, device=self.device)
         self._open_mask = torch.zeros(1, 1, 1, capacity, dtype=self.dtype, device=self.device)
 
@@ -180,7 +181,7 @@ class TreeModel:
 
     def _seen(self, count: int) -> Tensor:
         """Causal visibility among `count` new tokens, bool [count, count]."""
-        return self._few_seen[:count, :count] if count <= FEW else self._causal(count)
+        return self._few_seen[count - 1] if count <= FEW else self._causal(count)
 
     def _causal(self, count: int) -> Tensor:
         return torch.ones(count, count, dtype=torch.bool, device=self.device).tril_()

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from sequoia_core.decode.sampling import draw_by_inversion, draw_without_replacement
+from sequoia_core.decode.sampling import draw_by_inversion, draw_without_replacement, race_times
 
-# Uniform numbers are drawn ahead, since few at a time take as long as a hundred.
-AHEAD = 64
+# Uniform numbers are drawn ahead, since few at a time take as long as a hundred; and so are races,
+# as many as have so many numbers in all.
+AHEAD, RACES_AHEAD = 64, 2**15
 
 
 class Randomness:
@@ -22,6 +23,7 @@ class Randomness:
         self._generator = generator
         self._coins: list[float] = []
         self._singles: list[Tensor] = []
+        self._races = torch.zeros(0, 0)
 
     @classmethod
     def seeded(cls, seed: int, device: torch.device) -> "Randomness":
@@ -32,7 +34,7 @@ class Randomness:
         """`count` different tokens for each row of probs [rows, vocab], in draw order."""
         if count == 1:
             return self.with_replacement(probs, 1)
-        return draw_without_replacement(probs, count, self._generator)
+        return draw_without_replacement(probs, count, self._times(*probs.shape))
 
     def with_replacement(self, probs: Tensor, count: int) -> Tensor:
         """`count` independent tokens for each row of probs [rows, vocab]; tokens may repeat."""
@@ -75,6 +77,13 @@ class Randomness:
         if not self._singles:
             self._singles = list(self._uniforms(AHEAD, 1, 1))
         return self._singles.pop()
+
+    def _times(self, rows: int, vocab: int) -> Tensor:
+        """Races for so many rows, that no draw has seen."""
+        if len(self._races) < rows or self._races.shape[1] != vocab:
+            self._races = race_times(max(rows, RACES_AHEAD // vocab), vocab, self._generator)
+        times, self._races = self._races[:rows], self._races[rows:]
+        return times
 
     def _uniforms(self, *shape: int) -> Tensor:
         """Numbers in [0, 1), float64, on the device."""
