@@ -190,7 +190,7 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
     tree's depth (the paper's cost model, section 3.3, counts levels).
     """
     draft, vocab, watch = drafting.draft, drafting.vocab, drafting.watch
-    levels = [to_device(missing[-1:], draft.device)]
+    levels = [torch.full((1,), missing[-1], dtype=torch.long, device=draft.device)]
     passes = []
     start = draft.length + len(missing) - 1
     for depth, level in enumerate(plan.levels):
@@ -207,4 +207,4 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
             )
             levels.append(level.taken(drawn))
         passes.append((level_probs, logits))
-    return DraftedTree(plan, torch.cat(levels), passes)
+    return DraftedTree(plan, torch.cat(levels) if passes else levels[0], passes)
