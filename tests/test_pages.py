@@ -9,12 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from fakes import tiny_pair
 from streamlit.testing.v1 import AppTest
 
 from pages import _comparing, _generate, _sidebar
 from pages._inputs import hardware_words, vector_words
-from pages._pair import PairChoice, load_work
+from pages._pair import PairChoice, leave_a_core, load_work
 from pages._state import server
 from pages._text import run_html
 from pages._tree_view import counts_text, decoded, step_table
@@ -528,3 +529,19 @@ def test_replaying_the_tree_that_was_run_gives_its_own_steps_and_other_trees_ans
     planned = what_if_table(app)["planned (300 nodes, 5 deep)"].tolist()
     assert float(planned[1]) >= float(own[1])
     assert planned[2] == "–"
+
+
+@pytest.mark.parametrize(("cores", "used"), [(8, [7]), (2, [1]), (1, [1])])
+def test_the_engine_leaves_the_browser_a_core(cores, used, monkeypatch):
+    told = []
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    leave_a_core.__wrapped__()
+    assert told == used
+
+
+def test_the_engine_uses_as_many_cores_as_the_environment_says(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setattr(torch, "set_num_threads", None)
+    leave_a_core.__wrapped__()
