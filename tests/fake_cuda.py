@@ -313,6 +313,7 @@ class Gpu(TorchFunctionMode):
         self.main = Stream(self, "main")
         self.stream = self.main
         self.mode = 0
+        self.generator_free = True
         self._capturing: Graph | None = None
         self._names = count(1)
         self._touched: dict[int, tuple] = {}
@@ -472,6 +473,8 @@ class Gpu(TorchFunctionMode):
             raise WrongDeviceError(f"{func.__name__}: a generator of the CPU for the GPU")
         if func.__name__ in RANDOM:
             self.no_capture("random numbers")
+            if generator is None and not self.generator_free:
+                raise RuntimeError("Offset increment outside graph capture encountered")
         values = func(*args, **own)
         if self._capturing is None:
             self.ran(func.__name__, (), [values])
@@ -493,6 +496,9 @@ class Gpu(TorchFunctionMode):
         for name, value in self._cuda().items():
             self._patches.enter_context(patch.object(torch.cuda, name, value))
         self._patches.enter_context(patch.object(torch, "Generator", Generator))
+        self._patches.callback(
+            torch.backends.cuda.enable_cudnn_sdp, torch.backends.cuda.cudnn_sdp_enabled()
+        )
         # A module that moves takes new parameters, as its old ones cannot become these.
         replace = torch.__future__.set_overwrite_module_params_on_conversion
         self._patches.callback(
@@ -515,6 +521,8 @@ class Gpu(TorchFunctionMode):
             "device": self._device,
             "stream": self._within,
             "current_stream": lambda device=None: self.stream,
+            "set_stream": partial(setattr, self, "stream"),
+            "default_generators": [self],
             "Stream": lambda device=None: Stream(self, f"stream {next(self._names)}"),
             "Event": lambda enable_timing=False: Event(self, enable_timing),
             "synchronize": lambda device=None: self.wait("device"),
@@ -534,6 +542,13 @@ class Gpu(TorchFunctionMode):
                 total_memory=2 * self.free
             ),
         }
+
+    def clone_state(self) -> bool:
+        """Of the default generator: one that is free to draw."""
+        return True
+
+    def graphsafe_set_state(self, free: bool) -> None:
+        self.generator_free = free
 
     def _set_mode(self, mode) -> None:
         self.mode = {"default": 0, "warn": 1, "error": 2}.get(mode, mode)
@@ -561,13 +576,14 @@ class Gpu(TorchFunctionMode):
         # As torch does, so that memory can be given back.
         self.wait("device")
         self.merge(self.host, stream.clock)
-        with self._within(stream):
-            self._capturing = graph
-            try:
-                yield
-                graph.captured = True
-            finally:
-                self._capturing = None
+        # torch goes back to the stream before, and frees the generator, where all goes well.
+        before, self.stream, self._capturing = self.stream, stream, graph
+        self.generator_free = False
+        try:
+            yield
+        finally:
+            self._capturing = None
+        self.stream, self.generator_free, graph.captured = before, True, True
 
 
 def _values(each):

@@ -200,6 +200,14 @@ def test_a_missing_wait_between_copies_and_computing_is_a_race(gpu, kind):
             streamed.append(PROMPT)
 
 
+def test_attention_that_builds_a_plan_for_every_length_is_left_out(gpu):
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    TreeModel(tiny_llama(40, 5), "on the CPU")
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+    moved(tiny_pair(vocab=40))
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_index_tensors_are_sent_without_waiting(gpu):
     assert to_device([1, 2], GPU).tolist() == [1, 2]
     assert gpu.waits == ["tolist"]
@@ -283,6 +291,7 @@ def test_a_pass_that_needs_the_host_is_never_captured(gpu, run):
         captured(lambda: run(source))
     assert gpu.stream is gpu.main
     assert gpu.mode == 0
+    assert torch.rand(2, device=GPU).shape == (2,)
 
 
 def test_work_of_two_streams_on_one_memory_needs_an_order(gpu):
