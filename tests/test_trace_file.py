@@ -50,7 +50,7 @@ def content() -> dict:
         {"plain": None, "ranks": None},
         {"tree": None, "method": "dynamic"},
         {"prompt": "", "budget": 64, "depth": 9},
-        {"steps": [replace(recorded_run().steps[0], captured=True), *recorded_run().steps[1:]]},
+        {"steps": tuple(replace(step, captured=True) for step in recorded_run().steps)},
     ],
 )
 def test_a_run_comes_back_from_its_file_as_it_was(tmp_path, changes):
