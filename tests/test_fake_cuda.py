@@ -19,6 +19,7 @@ from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.self_test import SelfTest, self_test
 from sequoia_core.decode.streams import Rotation
 from sequoia_core.decode.transfer import to_device
+from sequoia_core.measure.passes import step_seconds
 from sequoia_core.measure.proof import GREEDY_TREE, method_with
 
 PROMPT = [3, 1, 4]
@@ -145,6 +146,26 @@ def test_a_seed_draws_the_same_on_the_gpu_again(gpu):
     pair = moved(tiny_pair(vocab=40))
     runs = [written(pair, temperature=1.0, seed=seed)[0] for seed in (3, 3, 4)]
     assert runs[0] == runs[1] != runs[2]
+
+
+def test_a_profiles_passes_are_waited_for_once_a_step_and_captures_are_not_timed(gpu):
+    """Launches hide behind the passes before, as they do in decoding."""
+    pair = moved(tiny_pair(vocab=40, context=512))
+    pair.use_graphs()
+    for model in (pair.target, pair.draft):
+        model.reset(128)
+        model.append([1] * 20)
+    passes = [(pair.draft, 1), (pair.draft, 4), (pair.draft, 2), (pair.target, 8)]
+    dynamic = step_seconds(pair, passes)
+    again = step_seconds(pair, passes)
+    assert pair.captures == 4
+    gpu.forget()
+    repeated = step_seconds(pair, passes)
+    assert gpu.waits[-2:] == ["stream", "event"]
+    assert gpu.waits.count("event") == gpu.waits.count("stream") == 1
+    # A captured pass is one operation, with those that write its inputs and take its logits.
+    assert again == repeated
+    assert max(repeated) < min(dynamic) / 2
 
 
 class Hasty(Rotation):
