@@ -295,7 +295,7 @@ def _refine(job: Job) -> None:
         job.go_on()
 
     Sweep(
-        lambda model, tokens: float(tokens),
+        lambda passes: [float(tokens) for _, tokens in passes],
         {"target": (1, 64), "draft": (1, 64)},
         clock=lambda: 0.0,
         until=1e9,

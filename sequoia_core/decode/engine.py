@@ -179,7 +179,7 @@ class Run:
     def _step(self) -> tuple[StepTrace, TokenTree]:
         """One step, and the tree that it drafted."""
         pair, watch = self.pair, self._watch
-        prefix_length = pair.target.length
+        prefix_length, captures = pair.target.length, pair.captures
         drafted = self._draft()
         plan = drafted.plan
         with watch.part("verify"):
@@ -203,7 +203,15 @@ class Run:
         self.decisions += [decision] * (decision is not None)
         self.steps += 1
         step = StepTrace(
-            self.steps - 1, prefix_length, walk.accepted, bonus, committed, seconds, nodes, decision
+            self.steps - 1,
+            prefix_length,
+            walk.accepted,
+            bonus,
+            committed,
+            seconds,
+            nodes,
+            decision,
+            pair.captures > captures,
         )
         return step, plan.tree
 

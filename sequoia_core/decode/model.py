@@ -61,6 +61,8 @@ class TreeModel:
         self.context_length = _context_length(self.config)
         self.parameters = sum(p.numel() for p in model.parameters())
         self.devices = 1
+        if self.device.type == "cuda":
+            _attend_without_plans()
         self._takes_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._looks_everywhere = self.kinds.kinds == (FULL,)
         self.static: StaticPasses | None = None
@@ -268,6 +270,18 @@ class TreeModel:
         kept = self._positions[to_device(slots, self.device) + self.length]
         self._positions[self.length : self.length + len(slots)] = kept
         self.cache.commit(slots)
+
+
+def _attend_without_plans() -> None:
+    """Leave cuDNN's attention out, for all of the process.
+
+    torch 2.11 prefers it on some GPUs (compute capability 9.0, 10.0 and 10.3, with cuDNN after
+    9.15). It builds a plan for every number of queries and keys that it has not met, which is
+    reported to take nearly half a second (github.com/modelscope/FunASR/issues/3704), and with every
+    token there is another number of keys: for dynamic passes here, and in Hugging Face's `generate`
+    on the same models.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def _context_length(config) -> int:

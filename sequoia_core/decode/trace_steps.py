@@ -84,7 +84,14 @@ def _step(content: Any, index: int) -> StepTrace:
         _seconds(member(content, "seconds", dict, f"{name}."), f"{name}.seconds"),
         nodes,
         _decision(content.get("decision"), index, f"{name}.decision"),
+        _flag(content.get("captured", False), f"{name}.captured"),
     )
+
+
+def _flag(content: Any, name: str) -> bool:
+    if not isinstance(content, bool):
+        raise InputError(f"{name} must be true or false, got {content!r:.40}.")
+    return content
 
 
 def _decision(content: Any, index: int, name: str) -> Decision | None:
