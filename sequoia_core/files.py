@@ -1,18 +1,29 @@
-"""JSON files that say what they are: format check on reading, atomic replacement on writing."""
+"""JSON files that say what they are: format check on reading, atomic replacement on writing.
+
+Reading trusts nothing. A file that is missing, too large, broken, of another kind or of another
+version is a FileFormatError in one sentence, and so is a bad value in it (`naming`).
+"""
 
 import json
 import math
 import os
+import reprlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sequoia_core.errors import FileFormatError, InputError
 
 VERSION = 1
+# The most that is read of a file, from a disk or an upload: room for the longest comparison.
+MAX_BYTES = 40_000_000
 # Whole numbers beyond it are none that a float can be.
 LARGEST = 10**300
+MAX_TEXT = 2000
+
+Value = TypeVar("Value")
 
 
 def tagged(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,11 +55,19 @@ def check_tag(content: Any, kind: str, source: str) -> dict[str, Any]:
 
 
 def parse_json(text: str | bytes, source: str) -> Any:
-    """Parse JSON text; FileFormatError names `source`, the line and the column."""
+    """Parse JSON text in which no object has a field twice.
+
+    FileFormatError names `source`, and where the text breaks off the line and the column. NaN and
+    Infinity pass, so that the check of the number can name its field.
+    """
     try:
-        return json.loads(text)
-    except (UnicodeDecodeError, RecursionError) as error:
+        return json.loads(text, object_pairs_hook=_object_of)
+    except _TwiceError as error:
+        raise FileFormatError(f"{source} has the field {error} twice in one object.") from error
+    except UnicodeDecodeError as error:
         raise FileFormatError(f"{source} is not JSON text in UTF-8.") from error
+    except RecursionError as error:
+        raise _too_deep(source) from error
     except json.JSONDecodeError as error:
         raise FileFormatError(
             f"{source} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
@@ -57,15 +76,80 @@ def parse_json(text: str | bytes, source: str) -> Any:
         raise FileFormatError(f"{source} holds a whole number of thousands of digits.") from error
 
 
+class _TwiceError(Exception):
+    """The name of a field of which only the last value would be seen."""
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise _TwiceError(_short(twice))
+    return content
+
+
+@contextmanager
+def naming(source: str | Path) -> Iterator[None]:
+    """Head errors about a file's content by the file's name, as FileFormatErrors."""
+    try:
+        yield
+    except (InputError, FileFormatError) as error:
+        raise FileFormatError(f"{source}: {error}") from error
+    except RecursionError as error:
+        # What could just be parsed may still be too deep to be looked at, or shown in an error.
+        raise _too_deep(source) from error
+
+
+def _too_deep(source: str | Path) -> FileFormatError:
+    return FileFormatError(f"{source} holds lists in lists, too many to be read.")
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """A whole file, of MAX_BYTES at most. FileFormatError if it is missing, larger or no file."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"Cannot read {path}: {_reason(error)}.") from error
+    _check_size(max(size, len(data)), path)
+    return data
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "it does not exist"
+    return getattr(error, "strerror", None) or "it cannot be the name of a file"
+
+
+def _check_size(size: int, source: str | Path) -> None:
+    if size > MAX_BYTES:
+        raise FileFormatError(
+            f"{source} has {size / 1e6:.1f} MB, and at most {MAX_BYTES / 1e6:.0f} are read."
+        )
+
+
 def read_json(path: str | Path, kind: str) -> dict[str, Any]:
     """Read a `sequoia-<kind>` file; FileFormatError if it is missing, broken or another kind."""
-    try:
-        text = Path(path).read_bytes()
-    except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        reason = "it does not exist" if missing else error.strerror or "it is unreadable"
-        raise FileFormatError(f"Cannot read {path}: {reason}.") from error
-    return check_tag(parse_json(text, str(path)), kind, str(path))
+    return check_tag(parse_json(read_bytes(path), str(path)), kind, str(path))
+
+
+def read_as(path: str | Path, kind: str, build: Callable[[dict[str, Any]], Value]) -> Value:
+    """What `build` makes of a `sequoia-<kind>` file; FileFormatError names file and field."""
+    content = read_json(path, kind)
+    with naming(path):
+        return build(content)
+
+
+def parse_as(
+    data: bytes, source: str, kind: str, build: Callable[[dict[str, Any]], Value]
+) -> Value:
+    """What `build` makes of a file's bytes, as read_as; `source` is the file's name."""
+    _check_size(len(data), source)
+    content = check_tag(parse_json(data, source), kind, source)
+    with naming(source):
+        return build(content)
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -134,14 +218,17 @@ def check_integer(value: Any, field: str, *, low: int, high: int) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise InputError(f"{field} must be a whole number, got {_short(value)}.")
     if not low <= value <= high:
-        raise InputError(f"{field} must be between {low} and {high}, got {value}.")
+        raise InputError(f"{field} must be between {low} and {high}, got {_short(value)}.")
     return int(value)
 
 
-def check_text(value: Any, field: str) -> str:
-    """A string of at most 2,000 characters; InputError names the field otherwise."""
-    if not isinstance(value, str) or len(value) > 2000:
-        raise InputError(f"{field} must be a text of at most 2000 characters.")
+def check_text(value: Any, field: str, high: int = MAX_TEXT) -> str:
+    """A text of at most `high` characters, all of which UTF-8 has; InputError names the field."""
+    if not isinstance(value, str) or len(value) > high:
+        raise InputError(f"{field} must be a text of at most {high} characters.")
+    # Half of a surrogate pair can stand in JSON, and then be neither printed nor written.
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise InputError(f"{field} must be text in UTF-8, and it holds half a character.")
     return value
 
 
@@ -154,6 +241,20 @@ def check_list(value: Any, field: str, *, low: int, high: int) -> list[Any]:
     return list(value)
 
 
+def check_object(value: Any, field: str) -> dict[str, Any]:
+    """An object of JSON; InputError names the field otherwise."""
+    if not isinstance(value, dict):
+        raise InputError(f"{field} must be an object, got {type(value).__name__}.")
+    return value
+
+
+def field_of(content: Any, field: str, within: str = "") -> Any:
+    """A field that must be there; InputError names it. `within` heads its name: "steps[0]."."""
+    if not isinstance(content, Mapping) or field not in content:
+        raise InputError(f"the field '{within}{field}' is missing.")
+    return content[field]
+
+
 def _range(low: float, high: float) -> str:
     if high == math.inf:
         return f"at least {low:g}"
@@ -163,5 +264,10 @@ def _range(low: float, high: float) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    """A value as it is shown, however long or deep: at most 40 characters."""
+    text = str(value) if hasattr(value, "__index__") else _SHOWN.repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 80

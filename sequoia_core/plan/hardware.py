@@ -3,19 +3,21 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sequoia_core.assets import find_preset, preset_names
-from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.errors import InputError
 from sequoia_core.files import (
     check_integer,
     check_list,
     check_number,
+    check_object,
     check_text,
-    read_json,
+    read_as,
     tagged,
     write_json,
 )
@@ -214,11 +216,7 @@ def hardware_from_dict(content: Mapping[str, Any], *, name: str = "") -> Hardwar
 def load_hardware(name_or_path: str | Path) -> HardwareProfile:
     """A bundled preset by name, or a `sequoia-hardware` file; errors name file and field."""
     path = find_preset(name_or_path, FOLDER)
-    content = read_json(path, FOLDER)
-    try:
-        return hardware_from_dict(content, name=path.stem)
-    except InputError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    return read_as(path, FOLDER, partial(hardware_from_dict, name=path.stem))
 
 
 def list_hardware_presets() -> list[str]:
@@ -231,8 +229,7 @@ def _contexts_from(content: Any) -> tuple[ContextCurves, ...]:
     curves = []
     for index, entry in enumerate(check_list(content, "contexts", low=0, high=MAX_CONTEXTS)):
         where = f"contexts[{index}]"
-        if not isinstance(entry, Mapping):
-            raise InputError(f"{where} must be an object, got {type(entry).__name__}.")
+        check_object(entry, where)
         try:
             curves.append(ContextCurves(*(entry.get(key) for key in ContextCurves.__slots__)))
         except InputError as error:

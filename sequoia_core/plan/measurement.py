@@ -1,11 +1,10 @@
 """What a measured profile says of its own measurement: spread, noise, machine, versions."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer, check_list, check_number, check_text
+from sequoia_core.files import check_integer, check_list, check_number, check_object, check_text
 from sequoia_core.plan.model_shape import ModelShape
 
 NOISE_LIMIT = 0.10
@@ -213,8 +212,7 @@ def measurement_from(content: Any) -> Measurement:
 
 def _known(content: Any, name: str, kind: type) -> dict[str, Any]:
     """The fields of an object that `kind` has; others may stand beside them."""
-    if not isinstance(content, Mapping):
-        raise InputError(f"{name} must be an object, got {type(content).__name__}.")
+    check_object(content, name)
     names = [part.name for part in fields(kind)]
     return {key: content[key] for key in names if content.get(key) is not None}
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.errors import InputError
 from sequoia_core.files import (
     check_integer,
     check_list,
     check_number,
     check_text,
-    read_json,
+    field_of,
+    read_as,
     tagged,
     write_json,
 )
@@ -153,48 +154,38 @@ class Plan:
 
 def load_plan(path: str | Path) -> Plan:
     """Read a `sequoia-plan` file; FileFormatError names the file and the field."""
-    content = read_json(path, "plan")
-    try:
-        return plan_from_dict(content)
-    except InputError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    return read_as(path, "plan", plan_from_dict)
 
 
 def plan_from_dict(content: Mapping[str, Any]) -> Plan:
     """Build a plan from a file's content; InputError names a missing or bad field."""
-    tree = TokenTree(_parents(_field(content, "parents")))
+    tree = TokenTree(_parents(field_of(content, "parents")))
     for name, true in (("budget", tree.size), ("depth", tree.depth)):
-        if _field(content, name) != true:
+        if field_of(content, name) != true:
             raise InputError(f"{name} is {content[name]!r}, but the tree's is {true}.")
-    families = _field(content, "families")
+    families = field_of(content, "families")
     if not isinstance(families, Mapping):
         raise InputError("families must be an object with one entry for each family.")
     verdict = content.get("verdict") or {}
     return Plan(
-        family=check_text(_field(content, "family"), "family"),
+        family=check_text(field_of(content, "family"), "family"),
         tree=tree,
         expected_tokens=_positive(content, "expected_tokens"),
         speedup=_positive(content, "speedup"),
         step_seconds=_positive(content, "step_seconds"),
         plain_seconds=_positive(content, "plain_seconds"),
-        batch_size=check_integer(_field(content, "batch_size"), "batch_size", low=1, high=10**6),
-        acceptance=check_text(_field(content, "acceptance"), "acceptance"),
-        hardware=check_text(_field(content, "hardware"), "hardware"),
+        batch_size=check_integer(field_of(content, "batch_size"), "batch_size", low=1, high=10**6),
+        acceptance=check_text(field_of(content, "acceptance"), "acceptance"),
+        hardware=check_text(field_of(content, "hardware"), "hardware"),
         families=tuple(_family(name, best) for name, best in families.items()),
-        optimum=_optimum(_field(content, "optimum")),
+        optimum=_optimum(field_of(content, "optimum")),
         speedup_error=_error(content, "speedup_error"),
         gain_error=_error(verdict, "gain_error", "verdict."),
     )
 
 
-def _field(content: Any, name: str, where: str = "") -> Any:
-    if not isinstance(content, Mapping) or name not in content:
-        raise InputError(f"the field '{where}{name}' is missing.")
-    return content[name]
-
-
 def _positive(content: Any, name: str, where: str = "") -> float:
-    return check_number(_field(content, name, where), f"{where}{name}", low=0)
+    return check_number(field_of(content, name, where), f"{where}{name}", low=0)
 
 
 def _error(content: Any, name: str, where: str = "") -> float | None:
@@ -206,7 +197,7 @@ def _error(content: Any, name: str, where: str = "") -> float | None:
 
 
 def _whole(content: Any, name: str, where: str) -> int:
-    return check_integer(_field(content, name, where), f"{where}{name}", low=0, high=MAX_NODES)
+    return check_integer(field_of(content, name, where), f"{where}{name}", low=0, high=MAX_NODES)
 
 
 def _parents(values: Any) -> list[int]:
@@ -225,7 +216,7 @@ def _family(name: str, content: Any) -> FamilyBest:
         depth=_whole(content, "depth", where),
         expected_tokens=_positive(content, "expected_tokens", where),
         speedup=_positive(content, "speedup", where),
-        shape=check_text(_field(content, "shape", where), f"{where}shape"),
+        shape=check_text(field_of(content, "shape", where), f"{where}shape"),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer, check_list, check_number, check_text
+from sequoia_core.files import check_integer, check_list, check_number, check_object, check_text
 from sequoia_core.tree.token_tree import MAX_NODES
 
 # What a plan's tree and chain are called among the rows, and what they are compared with.
@@ -99,8 +99,7 @@ def rows_from(content: Any) -> tuple[MeasuredRow, ...]:
 
     Plain decoding must be there, and no method twice.
     """
-    if not isinstance(content, Mapping):
-        raise InputError(f"benchmark must be an object, got {type(content).__name__}.")
+    check_object(content, "benchmark")
     entries = check_list(content.get("rows"), "benchmark.rows", low=1, high=len(ROWS))
     rows = tuple(_row(entry, f"benchmark.rows[{index}]") for index, entry in enumerate(entries))
     names = [row.method for row in rows]
@@ -125,8 +124,7 @@ def gain_from(content: Mapping[str, Any]) -> Ratio | None:
 
 
 def _row(entry: Any, where: str) -> MeasuredRow:
-    if not isinstance(entry, Mapping):
-        raise InputError(f"{where} must be an object, got {type(entry).__name__}.")
+    check_object(entry, where)
     fields = {name: entry[name] for name in MeasuredRow.__slots__ if name in entry}
     missing = [name for name in MeasuredRow.__slots__[:9] if name not in fields]
     if missing:
