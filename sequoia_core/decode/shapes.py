@@ -145,8 +145,8 @@ def _read(path: Path) -> Shape:
     kind = content.get("model_type")
     if kind not in KINDS or content.get("mlp_bias") or content.get("hidden_act", "silu") != "silu":
         raise ModelError(
-            f"{path} is of a {kind!r:.60} model with layers that no enlargement of the bundled model "
-            f"has; give one of a plain {', '.join(KINDS[:-1])} or {KINDS[-1]} model."
+            f"{path} is of a {kind!r:.60} model with layers that no enlargement of the bundled "
+            f"model has; give one of a plain {', '.join(KINDS[:-1])} or {KINDS[-1]} model."
         )
     with naming(path):
         return _from_config(content, model_name(path))

@@ -16,6 +16,7 @@ from sequoia_core.measure.comparison import (
     BASELINE,
     HF_ASSISTED,
     HF_GENERATE,
+    Comparison,
     Entry,
     Outcome,
     Progress,
@@ -29,6 +30,7 @@ from sequoia_core.measure.methods import (
     tuned_assistant_tokens,
 )
 from sequoia_core.measure.proposal import Proposal, duration
+from sequoia_core.measure.recording import origin_of
 from sequoia_core.plan.methods import AUTO
 
 
@@ -134,6 +136,32 @@ def compare(
                 keep(made)
     progress(1.0, "Done")
     return runs
+
+
+def compare_named(
+    pair: ModelPair,
+    methods: Mapping[str, Callable[[Prompt, int], Outcome]],
+    prompts: Sequence[str],
+    settings: GenerationSettings,
+    *,
+    repeats: int,
+    progress: Progress = _quiet,
+) -> Comparison:
+    """Methods under names of their own, as two trees of one method, at the settings' temperature.
+
+    Raises InputError where none of them has the baseline's name.
+    """
+    arms = [Arm(Entry(name, settings.temperature), run) for name, run in methods.items()]
+    origin = origin_of(pair)
+    runs = compare(arms, prompts, repeats=repeats, seed=settings.seed, progress=progress)
+    return Comparison(
+        entries=tuple(arm.entry for arm in arms),
+        prompts=tuple(prompts),
+        repeats=repeats,
+        settings=settings,
+        origin=origin,
+        runs=tuple(runs),
+    )
 
 
 def _by_temperature(arms: Sequence[Arm]) -> list[list[Arm]]:
