@@ -9,7 +9,7 @@ import math
 import os
 import reprlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,11 +44,11 @@ def check_tag(content: Any, kind: str, source: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise FileFormatError(f"{source} must hold one JSON object, got {type(content).__name__}.")
     if content.get("format") != expected:
-        found = _short(content.get("format", "no format field"))
+        found = shown(content.get("format", "no format field"))
         raise FileFormatError(f"{source} is not a {expected} file: its format is {found}.")
     if content.get("version") != VERSION or isinstance(content.get("version"), bool):
         raise FileFormatError(
-            f"{source} has {expected} version {_short(content.get('version'))}, but only version "
+            f"{source} has {expected} version {shown(content.get('version'))}, but only version "
             f"{VERSION} can be read."
         )
     return content
@@ -85,7 +85,7 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) < len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        raise _TwiceError(_short(twice))
+        raise _TwiceError(shown(twice))
     return content
 
 
@@ -203,7 +203,7 @@ def check_number(
 ) -> float:
     """A finite number within [low, high] as float; InputError names the field otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{field} must be a number, got {_short(value)}.")
+        raise InputError(f"{field} must be a number, got {shown(value)}.")
     if isinstance(value, int) and abs(value) > LARGEST:
         raise InputError(f"{field} must be finite, got a whole number of {len(str(value))} digits.")
     if not math.isfinite(value):
@@ -216,9 +216,9 @@ def check_number(
 def check_integer(value: Any, field: str, *, low: int, high: int) -> int:
     """A whole number within low..high; InputError names the field, the value and the limits."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputError(f"{field} must be a whole number, got {_short(value)}.")
+        raise InputError(f"{field} must be a whole number, got {shown(value)}.")
     if not low <= value <= high:
-        raise InputError(f"{field} must be between {low} and {high}, got {_short(value)}.")
+        raise InputError(f"{field} must be between {low} and {high}, got {shown(value)}.")
     return int(value)
 
 
@@ -235,7 +235,7 @@ def check_text(value: Any, field: str, high: int = MAX_TEXT) -> str:
 def check_list(value: Any, field: str, *, low: int, high: int) -> list[Any]:
     """A list with low..high entries; InputError names the field otherwise."""
     if not isinstance(value, list | tuple):
-        raise InputError(f"{field} must be a list, got {_short(value)}.")
+        raise InputError(f"{field} must be a list, got {shown(value)}.")
     if not low <= len(value) <= high:
         raise InputError(f"{field} must have {low} to {high} entries, got {len(value)}.")
     return list(value)
@@ -245,6 +245,20 @@ def check_object(value: Any, field: str) -> dict[str, Any]:
     """An object of JSON; InputError names the field otherwise."""
     if not isinstance(value, dict):
         raise InputError(f"{field} must be an object, got {type(value).__name__}.")
+    return value
+
+
+def check_choice(value: Any, field: str, known: Collection[str]) -> str:
+    """One of the texts that are `known`; InputError names the field and lists them otherwise."""
+    if not isinstance(value, str) or value not in known:
+        raise InputError(f"{field} must be one of {', '.join(known)}, got {shown(value)}.")
+    return value
+
+
+def check_flag(value: Any, field: str) -> bool:
+    """True or false; InputError names the field otherwise."""
+    if not isinstance(value, bool):
+        raise InputError(f"{field} must be true or false, got {shown(value)}.")
     return value
 
 
@@ -263,8 +277,8 @@ def _range(low: float, high: float) -> str:
     return f"between {low:g} and {high:g}"
 
 
-def _short(value: Any) -> str:
-    """A value as it is shown, however long or deep: at most 40 characters."""
+def shown(value: Any) -> str:
+    """A value as errors show it, however long or deep it is: at most 40 characters."""
     text = str(value) if hasattr(value, "__index__") else _SHOWN.repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 

@@ -29,6 +29,7 @@ from sequoia_core.files import (
     MAX_BYTES as MAX_BYTES,
 )
 from sequoia_core.files import (
+    check_choice,
     check_integer,
     check_list,
     check_number,
@@ -111,7 +112,7 @@ def _run(content: dict[str, Any]) -> RecordedRun:
     written = [token for step in steps for token in step.committed]
     return RecordedRun(
         method=check_text(member(content, "method", str), "method"),
-        rule=_rule(content),
+        rule=check_choice(member(content, "rule", str), "rule", RULES),
         tree=tree,
         budget=budget,
         depth=depth,
@@ -144,13 +145,6 @@ def _limits(content: dict[str, Any], tree: TokenTree | None, steps) -> tuple[int
         check_integer(budget, "budget", low=1, high=MAX_NODES),
         check_integer(depth, "depth", low=0, high=MAX_NODES - 1),
     )
-
-
-def _rule(content: dict[str, Any]) -> str:
-    rule = member(content, "rule", str)
-    if rule not in RULES:
-        raise InputError(f"rule must be one of {', '.join(RULES)}, got {rule[:40]!r}.")
-    return rule
 
 
 def _settings(content: dict[str, Any]) -> GenerationSettings:

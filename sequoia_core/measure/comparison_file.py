@@ -21,6 +21,7 @@ from sequoia_core.files import (
     MAX_BYTES as MAX_BYTES,
 )
 from sequoia_core.files import (
+    check_choice,
     check_integer,
     check_list,
     check_number,
@@ -286,12 +287,7 @@ def _seconds(content: dict[str, Any], field: str, name: str, low: float, high: f
 
 
 def _method(content: dict[str, Any], name: str) -> str:
-    method = content.get("method")
-    if method not in NAMES:
-        raise InputError(
-            f"{name}.method must be one of {', '.join(NAMES)}, got {str(method)[:40]!r}."
-        )
-    return method
+    return check_choice(content.get("method"), f"{name}.method", NAMES)
 
 
 def _temperature(content: dict[str, Any], name: str) -> float:

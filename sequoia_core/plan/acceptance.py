@@ -11,6 +11,7 @@ import numpy as np
 from sequoia_core.assets import find_preset, preset_names
 from sequoia_core.errors import InputError
 from sequoia_core.files import (
+    check_choice,
     check_integer,
     check_list,
     check_number,
@@ -67,8 +68,7 @@ class AcceptanceVector:
     paths: PathStatistics | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise InputError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}.")
+        check_choice(self.rule, "rule", RULES)
         probabilities = _matrix(self.probabilities, "probabilities")
         _check_sums(probabilities, "probabilities")
         object.__setattr__(self, "probabilities", probabilities)

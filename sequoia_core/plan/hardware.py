@@ -12,6 +12,7 @@ import numpy as np
 from sequoia_core.assets import find_preset, preset_names
 from sequoia_core.errors import InputError
 from sequoia_core.files import (
+    check_choice,
     check_integer,
     check_list,
     check_number,
@@ -99,8 +100,7 @@ class HardwareProfile:
         for seconds in ("overhead_seconds", "plain_overhead_seconds"):
             check_number(getattr(self, seconds), seconds, low=0, high=MAX_SECONDS)
         check_integer(self.context_length, "context_length", low=0, high=MAX_TOKENS)
-        if self.origin not in ORIGINS:
-            raise InputError(f"origin must be one of {', '.join(ORIGINS)}, got {self.origin!r}.")
+        check_choice(self.origin, "origin", ORIGINS)
         for name in ("device", "dtype", "basis", "target_model", "draft_model", "name"):
             check_text(getattr(self, name), name)
         object.__setattr__(self, "contexts", _contexts(self.contexts, self.context_length))

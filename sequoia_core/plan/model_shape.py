@@ -11,7 +11,17 @@ from typing import Any
 
 from sequoia_core.assets import asset
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer, check_list, check_number, naming, read_json
+from sequoia_core.files import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_list,
+    check_number,
+    check_object,
+    naming,
+    read_json,
+    shown,
+)
 from sequoia_core.model_config import MAX_SIZE, find_config, model_name, read_config, size_of
 
 SHAPES = "roofline/models.json"
@@ -132,8 +142,7 @@ class ModelShape:
 
         Weights that were not quantised follow the dtype. Raises InputError.
         """
-        if dtype not in DTYPE_BYTES:
-            raise InputError(f"dtype must be one of {', '.join(DTYPE_BYTES)}, got {dtype!r}.")
+        check_choice(dtype, "dtype", DTYPE_BYTES)
         if weight_bits is None:
             weight_bits = self.weight_bits if self.quantised else 8.0 * DTYPE_BYTES[dtype]
         check_number(weight_bits, "weight bits", low=MIN_BITS, high=MAX_BITS)
@@ -149,7 +158,7 @@ def shape_from_config(config: Mapping[str, Any], *, name: str = "", source: str 
     kind = config.get("model_type")
     if kind not in MODEL_TYPES:
         raise InputError(
-            f"model_type {kind!r} is not one whose work can be counted; known are: "
+            f"model_type {shown(kind)} is not one whose work can be counted; known are: "
             f"{', '.join(MODEL_TYPES)}."
         )
     hidden, heads = size_of(config, "hidden_size"), size_of(config, "num_attention_heads")
@@ -216,10 +225,7 @@ def _bundled() -> dict[str, dict[str, Any]]:
 
 
 def _flag(config: Mapping[str, Any], field: str) -> bool:
-    value = config.get(field, False)
-    if not isinstance(value, bool):
-        raise InputError(f"{field} must be true or false, got {value!r}.")
-    return value
+    return check_flag(config.get(field, False), field)
 
 
 def _head_dim(config: Mapping[str, Any], hidden: int, heads: int) -> int:
@@ -234,10 +240,7 @@ def _head_dim(config: Mapping[str, Any], hidden: int, heads: int) -> int:
 def _dtype(config: Mapping[str, Any]) -> str:
     """The stored dtype: `dtype`, or `torch_dtype` as older files have it."""
     field = "dtype" if config.get("dtype") is not None else "torch_dtype"
-    dtype = config.get(field) or "bfloat16"
-    if dtype not in DTYPE_BYTES:
-        raise InputError(f"{field} must be one of {', '.join(DTYPE_BYTES)}, got {dtype!r}.")
-    return dtype
+    return check_choice(config.get(field) or "bfloat16", field, DTYPE_BYTES)
 
 
 def _experts(config: Mapping[str, Any], layers: int) -> dict[str, int]:
@@ -248,9 +251,8 @@ def _experts(config: Mapping[str, Any], layers: int) -> dict[str, int]:
         raise InputError(f"num_experts_per_tok must be at most {field}, got {chosen} of {experts}.")
     intermediate = size_of(config, "intermediate_size")
     step = size_of(config, "decoder_sparse_step", default=1)
-    dense = set(
-        check_list(config.get("mlp_only_layers") or [], "mlp_only_layers", low=0, high=9999)
-    )
+    named = check_list(config.get("mlp_only_layers") or [], "mlp_only_layers", low=0, high=9999)
+    dense = {check_integer(layer, "mlp_only_layers", low=0, high=MAX_SIZE) for layer in named}
     return {
         "experts": experts,
         "experts_per_token": chosen,
@@ -280,8 +282,7 @@ def _weight_bits(config: Mapping[str, Any], unquantised: float) -> float:
     quantisation = config.get("quantization_config")
     if not quantisation:
         return unquantised
-    if not isinstance(quantisation, dict):
-        raise InputError(f"quantization_config must be an object, got {quantisation!r}.")
+    check_object(quantisation, "quantization_config")
     method = quantisation.get("quant_method")
     if method in ("gptq", "awq"):
         bits = check_integer(quantisation.get("bits"), "quantization_config.bits", low=1, high=16)
@@ -295,6 +296,6 @@ def _weight_bits(config: Mapping[str, Any], unquantised: float) -> float:
         # Blocks of 64 weights share a 32-bit scale.
         return 4.5
     raise InputError(
-        f"quantization_config.quant_method {method!r} is not known (gptq, awq, bitsandbytes, fp8 "
-        "are); take that field out of the file and give the bits a weight takes instead."
+        f"quantization_config.quant_method {shown(method)} is not known (gptq, awq, bitsandbytes, "
+        "fp8 are); take that field out of the file and give the bits a weight takes instead."
     )

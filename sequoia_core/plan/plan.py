@@ -12,15 +12,20 @@ from sequoia_core.files import (
     check_integer,
     check_list,
     check_number,
+    check_object,
     check_text,
     field_of,
     read_as,
+    shown,
     tagged,
     write_json,
 )
 from sequoia_core.plan.rivals import CHAIN
 from sequoia_core.plan.verdict import FamilyBest, Verdict, judge
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
+
+# Of tokens, seconds and speedups: what a file may hold such that their ratios are numbers too.
+LEAST, MOST = 1e-12, 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +167,10 @@ def plan_from_dict(content: Mapping[str, Any]) -> Plan:
     tree = TokenTree(_parents(field_of(content, "parents")))
     for name, true in (("budget", tree.size), ("depth", tree.depth)):
         if field_of(content, name) != true:
-            raise InputError(f"{name} is {content[name]!r}, but the tree's is {true}.")
+            raise InputError(f"{name} is {shown(content[name])}, but the tree's is {true}.")
     families = field_of(content, "families")
-    if not isinstance(families, Mapping):
-        raise InputError("families must be an object with one entry for each family.")
-    verdict = content.get("verdict") or {}
+    check_object(families, "families")
+    verdict = check_object(content.get("verdict") or {}, "verdict")
     return Plan(
         family=check_text(field_of(content, "family"), "family"),
         tree=tree,
@@ -185,15 +189,13 @@ def plan_from_dict(content: Mapping[str, Any]) -> Plan:
 
 
 def _positive(content: Any, name: str, where: str = "") -> float:
-    return check_number(field_of(content, name, where), f"{where}{name}", low=0)
+    return check_number(field_of(content, name, where), f"{where}{name}", low=LEAST, high=MOST)
 
 
 def _error(content: Any, name: str, where: str = "") -> float | None:
     """An interval's half-width, which files of older versions and vectors without errors lack."""
-    if not isinstance(content, Mapping):
-        raise InputError(f"{where.rstrip('.')} must be an object.")
     value = content.get(name)
-    return None if value is None else check_number(value, f"{where}{name}", low=0)
+    return None if value is None else check_number(value, f"{where}{name}", low=0, high=MOST)
 
 
 def _whole(content: Any, name: str, where: str) -> int:
@@ -209,6 +211,7 @@ def _parents(values: Any) -> list[int]:
 
 
 def _family(name: str, content: Any) -> FamilyBest:
+    check_text(name, "a name in families", 100)
     where = f"families.{name}."
     return FamilyBest(
         family=name,

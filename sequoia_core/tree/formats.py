@@ -109,12 +109,9 @@ def _from_successors(successors: Any) -> TokenTree:
         raise FileFormatError(f"The growmap's 'Successors' must list 1 to {MAX_NODES} nodes.")
     parents = [-1]
     for node, children in enumerate(successors):
-        expected = (
-            list(range(len(parents), len(parents) + len(children)))
-            if isinstance(children, list)
-            else None
-        )
-        if children != expected or len(parents) + len(children) > len(successors):
+        count = len(children) if isinstance(children, list) else -1
+        expected = list(range(len(parents), len(parents) + count))
+        if children != expected or len(parents) + count > len(successors):
             raise FileFormatError(
                 f"The growmap's Successors[{node}] must be the next free node ids in order, "
                 f"got {children!r:.60}."
