@@ -112,12 +112,13 @@ def read_bytes(path: str | Path) -> bytes:
             data = file.read(MAX_BYTES + 1)
             size = os.fstat(file.fileno()).st_size
     except (OSError, ValueError) as error:
-        raise FileFormatError(f"Cannot read {path}: {_reason(error)}.") from error
+        raise FileFormatError(f"Cannot read {path}: {reason_of(error)}.") from error
     _check_size(max(size, len(data)), path)
     return data
 
 
-def _reason(error: OSError | ValueError) -> str:
+def reason_of(error: OSError | ValueError) -> str:
+    """Why a path could not be opened, as the end of a sentence."""
     if isinstance(error, FileNotFoundError):
         return "it does not exist"
     return getattr(error, "strerror", None) or "it cannot be the name of a file"
@@ -163,38 +164,62 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
 
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Replace `path` by `data` at once, as write_json does; InputError if it cannot be written."""
-    try:
-        _replace(Path(path), data)
-    except OSError as error:
-        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from error
+    with _writing(path) as target:
+        if target.exists() and not target.is_file():
+            # A pipe, or a device such as /dev/null, which a new file must not take the place of.
+            target.write_bytes(data)
+        else:
+            _replace(target, data)
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuse an output file whose folder is missing, before long work is done for it.
+    """Refuse an output file that could not be written, before long work is done for it.
 
     Raises InputError.
     """
-    path = Path(path)
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"Cannot write {path}: its folder must exist, and it must be a file.")
+    with _writing(path) as target:
+        if not target.exists() or target.is_file():
+            descriptor, temporary = _beside(target)
+            os.close(descriptor)
+            temporary.unlink()
+
+
+@contextmanager
+def _writing(path: str | Path) -> Iterator[Path]:
+    """Where a link leads, to be written; what is wrong with it becomes an InputError."""
+    try:
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise InputError(f"Cannot write {path}: it is a folder; name a file in it.")
+        yield target
+    except FileNotFoundError as error:
+        raise InputError(f"Cannot write {path}: its folder does not exist.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot write {path}: {reason_of(error)}.") from error
 
 
 def _dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _beside(path: Path) -> tuple[int, Path]:
+    """A new file in the same folder, open for writing."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    return descriptor, Path(temporary)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    descriptor, temporary = _beside(path)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp's mode is private to the owner; a result is meant to be shared.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

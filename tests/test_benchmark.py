@@ -198,4 +198,4 @@ def test_the_threads_named_are_those_measured_with(capsys):
 
 def test_no_threads_at_all_are_refused(capsys):
     assert main(["bench", "--device", "cpu", "--threads", "0"]) == 2
-    assert "--threads must be at least 1, got 0" in capsys.readouterr().err
+    assert "--threads must be between 1 and 1024, got 0" in capsys.readouterr().err

@@ -1,5 +1,8 @@
 """Tagged JSON: formats and versions are checked, and a file is replaced at once or not at all."""
 
+import json
+import os
+
 import pytest
 
 from sequoia_core import files
@@ -11,6 +14,7 @@ from sequoia_core.files import (
     check_number,
     check_object,
     check_text,
+    check_writable,
     field_of,
     parse_as,
     read_as,
@@ -45,6 +49,46 @@ def test_numbers_that_json_lacks_are_never_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"speedup": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_an_output_is_tried_before_long_work_and_nothing_of_the_trial_stays(tmp_path, monkeypatch):
+    check_writable(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text("earlier")
+    check_writable(tmp_path / "b.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+    assert (tmp_path / "b.json").read_text() == "earlier"
+    for wrong in (
+        tmp_path,
+        tmp_path / "no" / "a.json",
+        tmp_path / "b.json" / "a",
+        "x" * 999,
+        "a\0",
+    ):
+        with pytest.raises(InputError, match="Cannot write"):
+            check_writable(wrong)
+        with pytest.raises(InputError, match="Cannot write"):
+            write_json(wrong, {})
+
+    def read_only(**options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("sequoia_core.files.tempfile.mkstemp", read_only)
+    with pytest.raises(InputError, match="Permission denied"):
+        check_writable(tmp_path / "a.json")
+
+
+def test_a_link_stays_one_and_a_pipe_is_written_into(tmp_path):
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    write_json(tmp_path / "link.json", {"budget": 1})
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text()) == {"budget": 1}
+    os.mkfifo(tmp_path / "pipe")
+    check_writable(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_json(tmp_path / "pipe", {"budget": 2})
+    assert json.loads(os.read(reader, 1000)) == {"budget": 2}
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_writing_into_a_missing_folder_is_a_clear_error(tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sequoia_core.errors import FileFormatError
-from sequoia_core.files import naming
+from sequoia_core.files import naming, reason_of
 from sequoia_core.tree.formats import GROWMAP_FIELDS, from_growmap, to_growmap
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
 
@@ -47,8 +47,8 @@ def _load(path: Path) -> Any:
                 f"{MAX_BYTES}."
             )
         data = path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"Cannot read {path}: {reason_of(error)}.") from error
     try:
         # torch warns about its own reader of old files; the outcome is all that counts here.
         with warnings.catch_warnings():
