@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import NoReturn
 
@@ -30,6 +31,7 @@ COMMANDS = {
 }
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 0, 2, 130
+LONGEST_LINE = 1200
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     place, count = _place()
     try:
+        _check_words(argv)
         command = next((word for word in argv if word in COMMANDS), None)
         module = _module(command) if command else None
         arguments = _parser(command, module).parse_args(argv)
@@ -57,16 +60,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             # torchrun ends the others when one fails, and the first must have time to say why.
             return EXIT_OK
         if not isinstance(error, EndedElsewhereError):
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            _say_error(str(error))
         return EXIT_BAD_INPUT
     except KeyboardInterrupt as stop:
         if not place:
             # A command that can be taken up again says so.
-            print(f"error: {str(stop) or 'interrupted'}.", file=sys.stderr, flush=True)
+            _say_error(f"{str(stop) or 'interrupted'}.")
         return EXIT_INTERRUPTED
     if result is None:
         return EXIT_OK
-    _show(json.dumps(result, allow_nan=False) if arguments.json else module.describe(result))
+    text = json.dumps(result, allow_nan=False) if arguments.json else module.describe(result)
+    if not _show(text):
+        return EXIT_BAD_INPUT
     return module.status(result) if hasattr(module, "status") else EXIT_OK
 
 
@@ -85,13 +90,36 @@ def _run(module: ModuleType, arguments: argparse.Namespace, count: int) -> dict 
     return run_in_processes(module, arguments, _progress)
 
 
-def _show(text: str) -> None:
-    """Print; a reader that has gone away, such as `head`, is no error."""
+def _check_words(argv: Sequence[str]) -> None:
+    """Refuse values that are empty, as those of unset variables of a shell are."""
+    for before, word in zip(["", *argv], argv, strict=False):
+        name, equals, value = word.partition("=")
+        if not word or (name.startswith("--") and equals and not value):
+            option = name or (before if before.startswith("--") else "An argument")
+            raise InputError(f"{option} was given an empty text: give it a value or leave it out.")
+
+
+def _show(text: str) -> bool:
+    """Print; whether it could be. A reader that has gone away, such as `head`, is no error."""
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        print(text, flush=True)
-    except BrokenPipeError:
+        # A terminal that lacks a sign is shown a question mark in its place.
+        print(text.encode(encoding, "replace").decode(encoding), flush=True)
+    except OSError as error:
         # The interpreter flushes once more on exit, and must then find somewhere to write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            _say_error(f"Cannot print the result: {error.strerror or error}.")
+            return False
+    return True
+
+
+def _say_error(text: str) -> None:
+    """One line, however long the value is that it quotes."""
+    words = " ".join(text.split())
+    if len(words) > LONGEST_LINE:
+        words = f"{words[: LONGEST_LINE - 300]} ... {words[-300:]}"
+    print(f"error: {words}", file=sys.stderr, flush=True)
 
 
 def _module(command: str) -> ModuleType:
@@ -117,4 +145,6 @@ def _parser(command: str | None, module: ModuleType | None) -> argparse.Argument
 
 
 def _progress(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    # Who reads along may go away; the work goes on.
+    with suppress(BrokenPipeError):
+        print(message, file=sys.stderr, flush=True)

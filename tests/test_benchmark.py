@@ -101,7 +101,7 @@ def test_the_command_measures_every_method(capsys):
         (["--repeats", "9999999"], "at most 100,000 runs"),
         (["--temperature", "11"], "between 0 and 10, got 11"),
         (["--max-new-tokens", "0"], "New tokens must be at least 1"),
-        (["--prompts", "EMPTY"], "at least one prompt"),
+        (["--prompts", "EMPTY"], "holds no prompt"),
     ],
 )
 def test_a_comparison_of_nothing_or_too_much_ends_before_a_model_is_loaded(
@@ -198,4 +198,4 @@ def test_the_threads_named_are_those_measured_with(capsys):
 
 def test_no_threads_at_all_are_refused(capsys):
     assert main(["bench", "--device", "cpu", "--threads", "0"]) == 2
-    assert "--threads must be at least 1, got 0" in capsys.readouterr().err
+    assert "--threads must be between 1 and 1024, got 0" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """The command line: one JSON object, one-line errors, exit codes, no torch for planning."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from sequoia_core import cli
 from sequoia_core.plan.hardware import ContextCurves, HardwareProfile
 from sequoia_core.plan.measurement import Noise
 from sequoia_core.plan.plan import load_plan
+
+FULL = Path("/dev/full")
 
 
 @pytest.fixture
@@ -93,7 +97,11 @@ def test_plan_takes_the_passes_behind_a_context_and_warns_of_noise(tmp_path, cap
         (["--hardware", "HARDWARE", "--budget", "4", "--depth", "9"], "at most 3 deep"),
         (["--hardware", "HARDWARE", "--acceptance", "nope"], "called 'nope'"),
         (["--hardware", "nope"], "called 'nope'"),
-        (["--hardware", "HARDWARE", "--out", "/nowhere/a.json"], "Cannot write"),
+        (["--hardware", "HARDWARE", "--out", "/nowhere/a.json"], "its folder does not exist"),
+        (["--hardware", "HARDWARE", "--out", "/"], "it is a folder; name a file in it"),
+        (["--hardware", "HARDWARE", "--out", "x" * 999], "Cannot write"),
+        (["--hardware", "HARDWARE", "--out", ""], "--out was given an empty text"),
+        (["--hardware", "HARDWARE", "--family="], "--family was given an empty text"),
         (["--hardware", "HARDWARE", "--surprise"], "unrecognized arguments: --surprise"),
     ],
 )
@@ -141,3 +149,33 @@ def test_a_reader_that_leaves_early_is_no_error(hardware):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_a_line_of_error_is_short_however_long_the_value(capsys):
+    assert cli.main(["plan", "--acceptance", "a" * 100_000, "--hardware", "cpu-2-cores"]) == 2
+    line = capsys.readouterr().err
+    assert len(line) < 1300
+    assert line.startswith("error: No acceptance preset or file is called 'aaa")
+    assert "paper-appendix-e" in line
+
+
+def run_plan(hardware, **options):
+    command = [sys.executable, "-m", "sequoia_core", *plan_arguments(hardware)]
+    return subprocess.run(command, check=False, **options)
+
+
+def test_a_terminal_without_a_sign_is_shown_another(hardware):
+    narrow = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = run_plan(hardware, capture_output=True, env=narrow)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"plain decoding" in done.stdout
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only some systems have a full device")
+def test_a_result_that_cannot_be_printed_is_one_line(hardware):
+    with FULL.open("w") as full:
+        done = run_plan(hardware, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr.decode().strip() == (
+        "error: Cannot print the result: No space left on device."
+    )

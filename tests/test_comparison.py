@@ -9,7 +9,7 @@ from fakes import tiny_pair
 
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError
-from sequoia_core.measure.compare import Arm, compare, make_arms
+from sequoia_core.measure.compare import Arm, compare, compare_named, make_arms
 from sequoia_core.measure.comparison import (
     BASELINE,
     Comparison,
@@ -345,3 +345,34 @@ def test_equal_texts_are_confirmed_and_others_are_located():
     low = replace(parted, origin=replace(parted.origin, dtype="bfloat16"))
     assert "near-ties" in text_words(low)[1]
     assert text_words(comparison_of({BASELINE: [[1.0]]}, temperature=0.6)) == []
+
+
+def test_methods_under_names_of_their_own_are_compared_by_the_same_figures():
+    seen = []
+
+    def method(tokens: int, steps: int, seconds: float, decoding: float | None):
+        def run(prompt: str, seed: int) -> Outcome:
+            seen.append((prompt, seed))
+            return Outcome(tokens, steps, seconds, decoding)
+
+        return run
+
+    methods = {
+        BASELINE: method(10, 10, 3.0, 2.0),
+        "this tree": method(12, 4, 1.8, 1.2),
+        "another's": method(10, 10, 2.0, None),
+    }
+    settings = GenerationSettings(temperature=0.6, seed=5)
+    done = compare_named(tiny_pair(), methods, ["t1", "t2"], settings, repeats=2)
+    assert (done.complete, done.temperatures, done.origin.target) == (True, (0.6,), "tiny target")
+    plain, tree, other = summarise(done)
+    assert (plain.speedup.median, plain.decode_speedup.median) == (1.0, 1.0)
+    assert (tree.entry.method, tree.tokens_per_step) == ("this tree", 3)
+    assert tree.tokens_per_second == pytest.approx(12 / 1.8)
+    assert (tree.speedup.median, tree.speedup.over) == (pytest.approx(2), "prompts")
+    assert (tree.decode_speedup.median, other.decode_speedup) == (pytest.approx(2), None)
+    # Once to warm up, then every prompt once a repeat, which has a seed of its own.
+    once = [("t1", 5), ("t1", 5), ("t2", 5), ("t1", 6), ("t2", 6)]
+    assert sorted(seen) == sorted(once * 3)
+    with pytest.raises(InputError, match=BASELINE):
+        compare_named(tiny_pair(), {"this tree": methods["this tree"]}, ["t1"], settings, repeats=1)

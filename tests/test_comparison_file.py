@@ -6,9 +6,9 @@ import json
 import pytest
 from comparisons import comparison_of, steady
 
+from sequoia_core import files
 from sequoia_core.cli import main
 from sequoia_core.errors import FileFormatError
-from sequoia_core.measure import comparison_file
 from sequoia_core.measure.comparison import BASELINE
 from sequoia_core.measure.comparison_file import (
     parse_comparison,
@@ -147,7 +147,7 @@ def test_runs_without_plain_decoding_beside_them_are_refused():
         (b"{", "not valid JSON"),
         (b"[]", "must hold one JSON object"),
         (b'{"\xff"', "not JSON text in UTF-8"),
-        (b"[" * 200_000, "not JSON text"),
+        (b"[" * 200_000, "lists in lists"),
     ],
 )
 def test_what_is_no_such_file_is_said_to_be_none(data, words):
@@ -156,7 +156,7 @@ def test_what_is_no_such_file_is_said_to_be_none(data, words):
 
 
 def test_a_file_that_is_too_large_is_not_even_parsed(monkeypatch):
-    monkeypatch.setattr(comparison_file, "MAX_BYTES", 1000)
+    monkeypatch.setattr(files, "MAX_BYTES", 1000)
     with pytest.raises(FileFormatError, match="at most 0 are read"):
         parse_comparison(b" " * 1001, "theirs.json")
 

@@ -357,6 +357,11 @@ REPEATED = texts.VLLM_METRICS.splitlines()[2]
             {},
             "The draft's length must be between",
         ),
+        (
+            "draft acceptance = 0.64 (  167 accepted /   0 generated), mean len =  2.92",
+            {},
+            "count no drafted token",
+        ),
         (texts.LLAMA_TIMINGS, {}, "65 of 347 drafted tokens accepted"),
         (texts.LLAMA_TIMINGS.replace("347", "0"), {}, "nothing was drafted"),
         (texts.LLAMA_TWO_KINDS.replace("ngram-mod", "draft-mtp"), {}, "several ways to draft"),

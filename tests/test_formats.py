@@ -58,6 +58,7 @@ def test_bad_paths_are_refused(paths, message):
         ("Successors", [[2, 1], [3], [], []], r"Successors\[0\]"),
         ("Successors", [[], [1, 2, 3], [], []], "form no tree"),
         ("Successors", [[1, 2], [3, 4, 5], [], []], r"Successors\[1\]"),
+        ("Successors", [[1, 2], None, [], []], r"Successors\[1\].* got None"),
         ("roots", [[0], [1], [2, 3]], "'roots' contradicts"),
         ("branches", [[2], [1, 0]], "'branches' contradicts"),
         ("mask", [[1]], "'mask' contradicts"),

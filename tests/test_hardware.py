@@ -178,7 +178,11 @@ def test_another_context_is_read_from_the_contexts_around_it(tmp_path):
         (("measurement", "offload"), 1, "measurement.offload must be true or false"),
         (("measurement", "rounds"), 1.5, "measurement.rounds must be a whole number"),
         (("measurement", "peak_bytes"), -1, "measurement.peak_bytes must be between"),
-        (("measurement", "unrefined", 0, "model"), "both", r"unrefined\[0\].model must be target"),
+        (
+            ("measurement", "unrefined", 0, "model"),
+            "both",
+            r"unrefined\[0\].model must be one of target, draft",
+        ),
         (("measurement", "unrefined", 0, "high"), 640, r"unrefined\[0\].high must be between 641"),
         (("measurement", "target_quartiles", 0), [1, 2], r"target_quartiles\[0\] must have 5"),
         (("measurement", "target_quartiles", 0, 1), 1.05, r"\[0\] must have ascending quartiles"),

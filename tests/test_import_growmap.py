@@ -141,6 +141,8 @@ def test_other_things_that_torch_saves_are_named(content, tmp_path, capsys):
         ("mask", torch.full((4, 4), float("nan")), "'mask' contradicts"),
         ("mask", torch.zeros(1).expand(10**6, 10**6), "at most 4096 a side"),
         ("mask", torch.zeros(2, 2, 2), "at most 4096 a side"),
+        ("mask", torch.ones(4, 4, device="meta"), "'mask' must be plain whole numbers"),
+        ("mask", torch.ones(4, 4).to_sparse(), "'mask' must be plain whole numbers"),
         ("depth", torch.tensor([0, 1, 1, 1]), "'depth' contradicts"),
         ("depth", torch.tensor([0j, 1, 1, 2]), "at most 4096 a side"),
         ("size", 5, "'size' contradicts"),

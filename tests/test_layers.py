@@ -31,7 +31,12 @@ TOP_LEVEL = {
 }
 INTERFACE_LIBRARIES = {"streamlit", "plotly", "pandas"}
 MODEL_LIBRARIES = {"torch", "transformers", "tokenizers", "safetensors", "accelerate"}
-SHARED = {"sequoia_core.errors", "sequoia_core.files", "sequoia_core.assets"}
+SHARED = {
+    "sequoia_core.errors",
+    "sequoia_core.files",
+    "sequoia_core.assets",
+    "sequoia_core.model_config",
+}
 
 # What each package of the core may import beyond the standard library: modules or packages.
 ALLOWED = {

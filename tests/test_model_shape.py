@@ -142,6 +142,8 @@ def test_unquantised_weights_follow_the_dtype_and_quantised_ones_do_not() -> Non
         ({"num_attention_heads": 3, "num_key_value_heads": 3}, "hidden_size must be a multiple"),
         ({"tie_word_embeddings": 1}, "tie_word_embeddings must be true or false"),
         ({"torch_dtype": "int8"}, "torch_dtype must be one of"),
+        ({"torch_dtype": ["float16"]}, r"torch_dtype must be one of .* got \['float16'\]"),
+        ({"model_type": ["x" * 99] * 9}, r"^model_type .{1,40} is not one"),
         ({"quantization_config": [4]}, "quantization_config must be an object"),
         ({"quantization_config": {"quant_method": "hqq"}}, "quant_method 'hqq' is not known"),
         (
@@ -154,6 +156,7 @@ def test_unquantised_weights_follow_the_dtype_and_quantised_ones_do_not() -> Non
         ),
         (MIXTURE | {"num_experts": None}, "the field 'num_local_experts' is missing"),
         (MIXTURE | {"mlp_only_layers": 3}, "mlp_only_layers must be a list"),
+        (MIXTURE | {"mlp_only_layers": [[1]]}, "mlp_only_layers must be a whole number"),
     ],
 )
 def test_bad_configurations_are_refused_by_field(fields: dict, message: str) -> None:

@@ -175,6 +175,9 @@ def test_a_plan_survives_its_file(tmp_path):
     assert (loaded.acceptance, loaded.hardware) == ("falling", "bent")
 
 
+NO_CHAIN = {"budget": 2, "depth": 1, "expected_tokens": 1.5, "speedup": 0, "shape": "chain"}
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -182,8 +185,15 @@ def test_a_plan_survives_its_file(tmp_path):
         ({"parents": [-1, 5]}, r"parents\[1\] must be between"),
         ({"parents": [-1, 0.5]}, r"parents\[1\] must be a whole number"),
         ({"speedup": float("nan")}, "speedup must be finite"),
-        ({"speedup": -1}, "speedup must be at least 0"),
+        ({"speedup": -1}, "speedup must be between 1e-12 and 1e\\+12, got -1"),
+        (
+            {"depth": [list(range(5000))]},
+            r"depth is \[\[0, 1, 2, 3, 4, 5, \.\.\.\]\], but the tree's is",
+        ),
+        ({"verdict": [1]}, "verdict must be an object, got list"),
         ({"families": []}, "families must be an object"),
+        ({"families": {"\ud800": {}}}, "a name in families must be text in UTF-8"),
+        ({"families": {"chain": NO_CHAIN}}, "families.chain.speedup must be between 1e-12"),
         ({"families": {"chain": {"budget": 2}}}, "'families.chain.depth' is missing"),
         ({"optimum": {"budget": 3}}, "'optimum.depth' is missing"),
         ({"optimum": 3}, "'optimum.budget' is missing"),

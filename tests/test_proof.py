@@ -207,7 +207,8 @@ def test_the_command_gives_a_verdict_and_status_1_for_a_bad_one(capsys):
     ("argv", "words"),
     [
         (["--methods", "magic"], "no method 'magic'"),
-        (["--methods", ""], "no method ''"),
+        (["--methods", ","], "no method ''"),
+        (["--methods", ""], "--methods was given an empty text"),
         (["--temperatures", "hot"], "--temperatures must be numbers"),
         (["--temperatures", "0"], "--temperatures"),
         (["--top-ps", "2"], "--top-ps"),

@@ -65,6 +65,7 @@ def test_no_field_of_a_report_can_be_missing_or_of_another_kind(name):
         ("created", "yesterday", "created must be a date and time"),
         ("settings.temperature", float("nan"), "settings.temperature must be finite"),
         ("settings.like", [1], "settings.like must be a text, a number"),
+        ("settings.\ud800", 1, "a name in settings must be text in UTF-8"),
         ("machine.torch", 2.13, "machine.torch must be a text"),
         ("machine.torch", "x" * 2001, "machine.torch must be a text of at most 2000"),
         ("reached.0.seconds", -1, "reached[0]: seconds must be between 0"),

@@ -149,7 +149,7 @@ def test_a_missing_field_is_named(content, field):
         (b"[1]", "must hold one JSON object"),
         (b'{"format": "sequoia-plan", "version": 1}', "is not a sequoia-trace file"),
         (b'{"format": "sequoia-trace", "version": 2}', "only version 1 can be read"),
-        (b" " * (MAX_BYTES + 1), "32.0 MB, and at most 32 are read"),
+        (b" " * (MAX_BYTES + 1), "40.0 MB, and at most 40 are read"),
     ],
     ids=["bytes", "list", "kind", "version", "size"],
 )

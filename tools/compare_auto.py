@@ -19,8 +19,10 @@ from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.methods import plain_method, static_method
 from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
 from sequoia_core.measure.auto import Auto
-from sequoia_core.measure.benchmark import BASELINE, Method, Row, benchmark
-from sequoia_core.measure.methods import engine_method
+from sequoia_core.measure.compare import compare_named
+from sequoia_core.measure.comparison import BASELINE
+from sequoia_core.measure.methods import Method, engine_method
+from sequoia_core.measure.summary import Summary, summarise
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
 from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.optimizer import make_plan
@@ -28,11 +30,11 @@ from sequoia_core.plan.presets import DEFAULT_HARDWARE, bundled_acceptance
 
 
 def main() -> None:
-    """Measure, then print the rows and what the sides that remember have come to."""
+    """Measure, then print a row a side and what the sides that remember have come to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--prompts", type=int, default=4)
+    parser.add_argument("--prompts", type=int, default=6)
     parser.add_argument("--max-new-tokens", type=int, default=128)
     parser.add_argument("--hardware", default=DEFAULT_HARDWARE)
     arguments = parser.parse_args()
@@ -45,14 +47,15 @@ def main() -> None:
     autos: dict[str, Auto] = {}
     sides = methods(pair, settings, acceptance, hardware, autos)
     prompts = read_prompts(asset("bench_prompts.jsonl"))[: arguments.prompts]
-    rows = benchmark(
+    comparison = compare_named(
+        pair,
         sides,
         prompts,
+        settings,
         repeats=arguments.repeats,
-        predicted={},
         progress=lambda _, text: print(text, file=sys.stderr),
     )
-    print(f"temperature {arguments.temperature}\n\n{table(rows)}\n")
+    print(f"temperature {arguments.temperature}\n\n{table(summarise(comparison))}\n")
     for name, auto in autos.items():
         size = f"{auto.tree.size} tokens, {auto.tree.depth} deep"
         print(f"{name}: at the end {size}; {auto.beliefs.words(auto.tree)}")
@@ -95,19 +98,22 @@ def always_new(
     profile: HardwareProfile,
 ) -> Method:
     """`auto` that has learned nothing yet, at every prompt."""
-    return lambda prompt: engine_method(pair, settings, Auto(acceptance, profile))(prompt)
+    return lambda prompt, seed: engine_method(pair, settings, Auto(acceptance, profile))(
+        prompt, seed
+    )
 
 
-def table(rows: list[Row]) -> str:
-    """Speedups over plain decoding: whole calls, with lowest and highest repeat; decoding alone."""
+def table(sides: list[Summary]) -> str:
+    """Speedups over plain decoding: whole calls, with the interval over prompts; decoding alone."""
     lines = [
-        "| side | speedup (lowest to highest) | decoding alone | tokens per step |",
+        "| side | speedup (interval) | decoding alone | tokens per step |",
         "|---|---|---|---|",
     ]
-    for row in rows:
-        spread = f"{row.speedup:.2f} ({row.speedup_low:.2f} to {row.speedup_high:.2f})"
-        alone = f"{row.decode_speedup:.2f} | {row.tokens_per_step:.2f}"
-        lines.append(f"| {row.method} | {spread} | {alone} |")
+    for side in sides:
+        whole = side.speedup
+        spread = f"{whole.median:.2f} ({whole.low:.2f} to {whole.high:.2f})"
+        alone = f"{side.decode_speedup.median:.2f} | {side.tokens_per_step:.2f}"
+        lines.append(f"| {side.entry.method} | {spread} | {alone} |")
     return "\n".join(lines)
 
 

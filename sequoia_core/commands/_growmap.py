@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from sequoia_core.errors import FileFormatError
+from sequoia_core.files import naming, reason_of
 from sequoia_core.tree.formats import GROWMAP_FIELDS, from_growmap, to_growmap
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
 
@@ -33,10 +34,8 @@ def read_growmap(path: str | Path) -> TokenTree:
     content = _load(Path(path))
     if not isinstance(content, dict):
         raise FileFormatError(f"{path} must hold a dict, got {type(content).__name__}.")
-    try:
+    with naming(path):
         return from_growmap({name: _plain(content, name) for name in GROWMAP_FIELDS})
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
 
 
 def _load(path: Path) -> Any:
@@ -48,8 +47,8 @@ def _load(path: Path) -> Any:
                 f"{MAX_BYTES}."
             )
         data = path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"Cannot read {path}: {reason_of(error)}.") from error
     try:
         # torch warns about its own reader of old files; the outcome is all that counts here.
         with warnings.catch_warnings():
@@ -75,4 +74,11 @@ def _plain(content: dict[Any, Any], name: str) -> Any:
             f"The growmap's {name!r} must be whole numbers, at most {MAX_NODES} a side, got "
             f"{value.dtype} {list(value.shape)}."
         )
-    return value.tolist()
+    try:
+        return value.tolist()
+    except RuntimeError as error:
+        # A tensor without data of its own, on the device "meta" or quantised.
+        raise FileFormatError(
+            f"The growmap's {name!r} must be plain whole numbers, and the tensor holds none: "
+            f"{value.dtype} on {value.device}, {value.layout}."
+        ) from error

@@ -11,10 +11,12 @@ from sequoia_core.decode.memory import describe_peak, peak_memory
 from sequoia_core.decode.pair import CACHED_TOKENS, ModelPair, PairSpec, load_pair
 from sequoia_core.decode.processes import ALONE
 from sequoia_core.errors import InputError
+from sequoia_core.files import check_integer
 from sequoia_core.plan.hardware import HardwareProfile, load_hardware
 from sequoia_core.plan.presets import bundled_hardware
 
 Say = Callable[[str], None]
+MOST_THREADS = 1024
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
@@ -106,9 +108,7 @@ def set_threads(threads: int | None) -> None:
     """Use so many threads of the CPU, torch's own number for None; InputError for none at all."""
     if threads is None:
         return
-    if threads < 1:
-        raise InputError(f"--threads must be at least 1, got {threads}.")
-    torch.set_num_threads(threads)
+    torch.set_num_threads(check_integer(threads, "--threads", low=1, high=MOST_THREADS))
 
 
 def _tokens(arguments: Namespace) -> int:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sequoia_core.assets import asset
-from sequoia_core.decode.chat import Turn, checked_turns, turns_of
+from sequoia_core.decode.chat import checked_turns, turns_of
 from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.files import check_text, field_of, naming, parse_json, read_bytes
+from sequoia_core.measure.comparison_file import MAX_PROMPT
 
 
 def add_chat_argument(parser: ArgumentParser) -> None:
@@ -27,29 +29,29 @@ def read_prompts(path: Path | None) -> list[str]:
     A 'text' may be a list of turns; it is then given as JSON.
     """
     path = path or asset("calibration_prompts.jsonl")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.strip()]
-        prompts = [row["text"] for row in rows]
-    except OSError as error:
-        raise FileFormatError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileFormatError(
-            f"{path} must hold one JSON object a line, each with a 'text'."
-        ) from error
-    try:
-        prompts = [_as_text(prompt) for prompt in prompts]
-    except InputError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-    if not all(prompt.strip() for prompt in prompts):
-        raise FileFormatError(f"{path} holds a prompt that is empty or not text.")
+    # Line by line in bytes: a text may hold the characters that end a line for Python alone.
+    lines = enumerate(read_bytes(path).split(b"\n"), 1)
+    prompts = [_prompt(line, f"{path}, line {number}") for number, line in lines if line.strip()]
+    if not prompts:
+        raise FileFormatError(f"{path} holds no prompt: give JSON lines with a 'text' each.")
     return prompts
 
 
-def _as_text(prompt: str | list[Turn] | object) -> str:
-    if isinstance(prompt, list):
-        return json.dumps(checked_turns(prompt), ensure_ascii=False)
-    return prompt if isinstance(prompt, str) else ""
+def _prompt(line: bytes, place: str) -> str:
+    """The prompt of a line; `place` heads the FileFormatError."""
+    content = parse_json(line, place)
+    with naming(place):
+        prompt = field_of(content, "text")
+        if isinstance(prompt, list):
+            prompt = json.dumps(checked_turns(prompt), ensure_ascii=False)
+        if not check_text(prompt, "text", MAX_PROMPT).strip():
+            raise InputError("text is empty: write the beginning of a text to continue.")
+        return prompt
+
+
+def typed_prompt(text: str) -> str:
+    """The prompt of --prompt, if it can be read, printed and kept. Raises InputError."""
+    return check_text(text, "--prompt", MAX_PROMPT)
 
 
 def encoded(pair: ModelPair, prompts: Sequence[str], chat: bool) -> list[Prompt]:

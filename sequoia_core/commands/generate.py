@@ -15,7 +15,7 @@ from sequoia_core.commands._models import (
     sampling_settings,
     with_peak,
 )
-from sequoia_core.commands._prompts import add_chat_argument, encoded
+from sequoia_core.commands._prompts import add_chat_argument, encoded, typed_prompt
 from sequoia_core.decode.engine import Engine, Run
 from sequoia_core.decode.trace import StepTrace
 from sequoia_core.decode.trace_file import write_trace
@@ -49,6 +49,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
 def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
     """Generate; returns the text and how it came about."""
     settings = sampling_settings(arguments)
+    typed_prompt(arguments.prompt)
     _check_trace(arguments)
     planned = planned_method(
         arguments.method, arguments, progress, budget=arguments.budget, depth=arguments.depth

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.files import check_writable, write_json
+from sequoia_core.files import check_writable, reason_of, write_json
 from sequoia_core.plan.counters.registry import AUTO, ENGINES, MAX_CHARACTERS, read_counters
 
 STANDARD_INPUT = "-"
@@ -83,8 +83,8 @@ def _text(path: str) -> str:
             return _decoded(sys.stdin.buffer)
         with Path(path).open("rb") as file:
             return _decoded(file)
-    except OSError as error:
-        raise FileFormatError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        raise FileFormatError(f"Cannot read {path}: {reason_of(error)}.") from error
 
 
 def _decoded(file: BinaryIO) -> str:

@@ -21,10 +21,11 @@ from sequoia_core.commands._models import (
 from sequoia_core.commands._prompts import add_chat_argument, encoded, read_prompts
 from sequoia_core.commands.bench import PROMPT_FILE, PROMPTS
 from sequoia_core.decode.engine import GenerationSettings
-from sequoia_core.decode.loading import resolve_device
+from sequoia_core.decode.loading import resolve_device, resolve_dtype
 from sequoia_core.decode.packing import native_dtypes
 from sequoia_core.decode.pair import ModelPair, PairSpec
 from sequoia_core.errors import InputError
+from sequoia_core.files import check_text
 from sequoia_core.measure.profiler import CONTEXT
 from sequoia_core.measure.tune.amounts import DEFAULT, QUICK, Amounts
 from sequoia_core.measure.tune.machine import machine_words
@@ -95,7 +96,9 @@ def _task(arguments: Namespace, progress: Say) -> Task:
     leader = arguments.leader
     device = leader.device if leader else resolve_device(arguments.device)
     machine = machine_words(device, leader.parts if leader else 1)
+    name = check_text(Path(arguments.out).resolve().name, "--out")
     _check_pair(arguments)
+    resolve_dtype(arguments.dtype, device)
     amounts, generation = _amounts(arguments), _generation(arguments)
     calibration, judged = _prompts(arguments.prompts)
     sizes = {
@@ -109,7 +112,7 @@ def _task(arguments: Namespace, progress: Say) -> Task:
         return load_named_pair(named, lambda line: None)
 
     return Task(
-        name=Path(arguments.out).resolve().name,
+        name=name,
         load=load,
         dtypes=_dtypes(arguments.dtype, device),
         encode=lambda pair, prompts: encoded(pair, prompts, arguments.chat),

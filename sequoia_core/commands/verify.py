@@ -10,6 +10,7 @@ from sequoia_core.commands._models import Say, add_model_arguments, by_fraction,
 from sequoia_core.commands.calibrate import read_prompts
 from sequoia_core.decode.methods import AUTOREGRESSIVE
 from sequoia_core.decode.pair import ModelPair
+from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import InputError
 from sequoia_core.files import check_integer, check_number
 from sequoia_core.measure.profiler import device_name
@@ -51,6 +52,7 @@ def run(arguments: Namespace, progress: Say) -> dict[str, Any]:
         for temperature in _numbers(arguments.temperatures, "--temperatures", 10)
         for top_p in _numbers(arguments.top_ps, "--top-ps", 1)
     ]
+    GenerationSettings(max_new_tokens=arguments.max_new_tokens, seed=arguments.seed)
     prompts = _prompts(arguments)
     pair = load_named_pair(arguments, progress)
     names, left_out = _possible(pair, names)

@@ -23,7 +23,7 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, ValueError):
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
         raise InputError(f"There is no device '{name}'; choose auto, cpu or cuda.")
@@ -51,8 +51,14 @@ def resolve_dtype(name: str, device: torch.device) -> torch.dtype:
 
 def _checked_source(source: str, name: str) -> str:
     """A folder with a model in it, or something that can be a Hugging Face name."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = Path(source)
+    try:
+        folder = folder.expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, ValueError, RuntimeError):
+        # Text that no file system would take, or the home of a user who is not here.
+        is_folder = False
+    if is_folder:
         if not (folder / "config.json").exists():
             raise ModelError(
                 f"The folder {name} holds no config.json; choose the folder that "

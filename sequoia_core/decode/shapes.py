@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sequoia_core.errors import FileFormatError, InputError, ModelError
-from sequoia_core.files import check_integer, parse_json
+from sequoia_core.assets import asset
+from sequoia_core.errors import InputError, ModelError
+from sequoia_core.files import naming, read_json
+from sequoia_core.model_config import find_config, model_name, read_config, size_of
 
 # Families whose layers an enlargement can keep the function of. Norms on queries and keys, fused
 # or shared experts and scaled embeddings change what a padded model computes.
 KINDS = ("llama", "mistral", "qwen2")
-MOST = 10**7
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +57,50 @@ class Shape:
         return 2 * self.layers * self.kv_heads * self.head_dim
 
 
-# Sizes as in the config.json that each model was published with. demo-300m is nobody's model: it
-# is made for machines without a GPU, with the bundled pair's own vocabulary.
+def _from_config(content: Mapping[str, Any], name: str) -> Shape:
+    size = partial(size_of, content)
+    hidden, heads = size("hidden_size"), size("num_attention_heads")
+    kv_heads = size("num_key_value_heads", heads)
+    head_dim = size("head_dim", max(hidden // heads, 1))
+    if heads % kv_heads or hidden % heads or head_dim % 2:
+        raise InputError(
+            f"{hidden} columns, {heads} heads, {kv_heads} key-value heads and {head_dim} "
+            "dimensions a head do not divide evenly."
+        )
+    return Shape(
+        name,
+        size("num_hidden_layers"),
+        hidden,
+        size("intermediate_size"),
+        heads,
+        kv_heads,
+        head_dim,
+        size("vocab_size"),
+        bool(content.get("tie_word_embeddings", False)),
+        content["model_type"],
+        bool(content.get("attention_bias", False)),
+    )
+
+
+def _published() -> list[Shape]:
+    """The bundled configurations, with their sources, of models that can be stood in for."""
+    models = read_json(asset("roofline/models.json"), "model-shapes")["models"]
+    configs = {name: entry["config"] for name, entry in models.items()}
+    return [
+        _from_config(config, name)
+        for name, config in configs.items()
+        if config["model_type"] in KINDS
+    ]
+
+
+# demo-300m is nobody's model: it is made for machines without a GPU, with the bundled pair's own
+# vocabulary.
 SHAPES = {
     shape.name: shape
     for shape in (
         Shape("demo-300m", 24, 1024, 2688, 16, 16, 64, 4096, tied=True),
-        Shape("llama-2-7b", 32, 4096, 11008, 32, 32, 128, 32000),
-        Shape("llama-2-13b", 40, 5120, 13824, 40, 40, 128, 32000),
-        Shape("llama-3-8b", 32, 4096, 14336, 32, 8, 128, 128256),
-        Shape("vicuna-33b", 60, 6656, 17920, 52, 52, 128, 32000),
-        Shape("llama-2-70b", 80, 8192, 28672, 64, 8, 128, 32000),
-        Shape("llama-68m", 2, 768, 3072, 12, 12, 64, 32000),
+        *_published(),
         Shape("llama-160m", 12, 768, 3072, 12, 12, 64, 32000),
-        Shape("tinyllama-1.1b", 22, 2048, 5632, 32, 4, 64, 32000),
-        Shape("llama-3.2-1b", 16, 2048, 8192, 32, 8, 64, 128256, tied=True),
-        Shape("sheared-llama-1.3b", 24, 2048, 5504, 16, 16, 128, 32000),
     )
 }
 # What these targets are drafted for with: in the Sequoia paper, or of their own family.
@@ -94,9 +124,7 @@ def find_shape(name_or_path: str) -> Shape:
     text = name_or_path.strip()
     if text in SHAPES:
         return SHAPES[text]
-    path = Path(text).expanduser()
-    path = path / "config.json" if path.is_dir() else path
-    if text and path.is_file():
+    if path := find_config(text):
         return _read(path)
     raise InputError(
         f"There is no shape or config.json called {text!r}; shapes are: {', '.join(SHAPES)}."
@@ -113,45 +141,12 @@ def draft_shape(target: Shape, wanted: str | None) -> Shape | None:
 
 
 def _read(path: Path) -> Shape:
-    content = parse_json(path.read_bytes(), str(path))
-    if not isinstance(content, dict):
-        raise FileFormatError(f"{path} must hold one JSON object, as a model's config.json does.")
+    content = read_config(path)
     kind = content.get("model_type")
     if kind not in KINDS or content.get("mlp_bias") or content.get("hidden_act", "silu") != "silu":
         raise ModelError(
-            f"{path} is of a {kind!r} model with layers that no enlargement of the bundled model "
-            f"has; give one of a plain {', '.join(KINDS[:-1])} or {KINDS[-1]} model."
+            f"{path} is of a {kind!r:.60} model with layers that no enlargement of the bundled "
+            f"model has; give one of a plain {', '.join(KINDS[:-1])} or {KINDS[-1]} model."
         )
-    name = path.parent.name if path.name == "config.json" else path.stem
-    try:
-        return _from_config(content, name or path.stem)
-    except InputError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-
-
-def _from_config(content: Mapping[str, Any], name: str) -> Shape:
-    def size(field: str, default: int | None = None) -> int:
-        value = content.get(field)
-        return check_integer(default if value is None else value, field, low=1, high=MOST)
-
-    hidden, heads = size("hidden_size"), size("num_attention_heads")
-    kv_heads = size("num_key_value_heads", heads)
-    head_dim = size("head_dim", max(hidden // heads, 1))
-    if heads % kv_heads or hidden % heads or head_dim % 2:
-        raise InputError(
-            f"{hidden} columns, {heads} heads, {kv_heads} key-value heads and {head_dim} "
-            "dimensions a head do not divide evenly."
-        )
-    return Shape(
-        name,
-        size("num_hidden_layers"),
-        hidden,
-        size("intermediate_size"),
-        heads,
-        kv_heads,
-        head_dim,
-        size("vocab_size"),
-        bool(content.get("tie_word_embeddings", False)),
-        content["model_type"],
-        bool(content.get("attention_bias", False)),
-    )
+    with naming(path):
+        return _from_config(content, model_name(path))

@@ -20,29 +20,30 @@ from sequoia_core.decode.trace_steps import (
     check_steps,
     member,
     numbers,
-    plain_text,
     steps_from,
     texts,
     token_ids,
 )
-from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.errors import InputError
 from sequoia_core.files import (
+    MAX_BYTES as MAX_BYTES,
+)
+from sequoia_core.files import (
+    check_choice,
     check_integer,
     check_list,
     check_number,
-    check_tag,
-    parse_json,
-    read_json,
+    check_text,
+    parse_as,
+    read_as,
     tagged,
     write_json,
 )
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
 
 KIND = "trace"
-MAX_BYTES = 32_000_000
 MAX_SECONDS = 1e7
 MAX_VERSIONS = 20
-MAX_NAME = 2000
 RULES = ("sequoia", "specinfer", "topk")
 
 
@@ -58,16 +59,12 @@ def trace_text(run: RecordedRun) -> str:
 
 def read_trace(path: str | Path) -> RecordedRun:
     """The run of a file; FileFormatError names the file and the field that is wrong."""
-    return _checked(read_json(path, KIND), str(path))
+    return read_as(path, KIND, _run)
 
 
 def parse_trace(data: bytes, source: str) -> RecordedRun:
     """The run of a file's bytes; `source` names it in the FileFormatError."""
-    if len(data) > MAX_BYTES:
-        raise FileFormatError(
-            f"{source} has {len(data) / 1e6:.1f} MB, and at most {MAX_BYTES / 1e6:.0f} are read."
-        )
-    return _checked(check_tag(parse_json(data, source), KIND, source), source)
+    return parse_as(data, source, KIND, _run)
 
 
 def _content(run: RecordedRun) -> dict[str, Any]:
@@ -106,13 +103,6 @@ def _content(run: RecordedRun) -> dict[str, Any]:
     )
 
 
-def _checked(content: dict[str, Any], source: str) -> RecordedRun:
-    try:
-        return _run(content)
-    except InputError as error:
-        raise FileFormatError(f"{source}: {error}") from error
-
-
 def _run(content: dict[str, Any]) -> RecordedRun:
     prompt_ids = token_ids(member(content, "prompt_ids", list), "prompt_ids", low=1)
     steps = steps_from(member(content, "steps", list))
@@ -121,13 +111,13 @@ def _run(content: dict[str, Any]) -> RecordedRun:
     check_steps(steps, prompt_ids, budget, depth)
     written = [token for step in steps for token in step.committed]
     return RecordedRun(
-        method=plain_text(member(content, "method", str), "method", MAX_NAME),
-        rule=_rule(content),
+        method=check_text(member(content, "method", str), "method"),
+        rule=check_choice(member(content, "rule", str), "rule", RULES),
         tree=tree,
         budget=budget,
         depth=depth,
         settings=_settings(member(content, "settings", dict)),
-        prompt=plain_text(content.get("prompt", ""), "prompt", MAX_TEXT),
+        prompt=check_text(content.get("prompt", ""), "prompt", MAX_TEXT),
         prompt_ids=prompt_ids,
         steps=steps,
         summary=_summary(content, steps, written),
@@ -157,13 +147,6 @@ def _limits(content: dict[str, Any], tree: TokenTree | None, steps) -> tuple[int
     )
 
 
-def _rule(content: dict[str, Any]) -> str:
-    rule = member(content, "rule", str)
-    if rule not in RULES:
-        raise InputError(f"rule must be one of {', '.join(RULES)}, got {rule[:40]!r}.")
-    return rule
-
-
 def _settings(content: dict[str, Any]) -> GenerationSettings:
     def number(name: str) -> float:
         return check_number(content.get(name), f"settings.{name}")
@@ -191,8 +174,8 @@ def _summary(content: dict[str, Any], steps, written: list[int]) -> RunSummary:
             f"timings.decode_seconds must be the sum of the steps' seconds, {total:.6g}, "
             f"got {decode:.6g}."
         )
-    text = plain_text(member(content, "text", str), "text", MAX_TEXT)
-    stopped = plain_text(content.get("stopped", ""), "stopped", MAX_NAME)
+    text = check_text(member(content, "text", str), "text", MAX_TEXT)
+    stopped = check_text(content.get("stopped", ""), "stopped")
     decisions = tuple(step.decision for step in steps if step.decision)
     return RunSummary(text, written, len(steps), prefill, decode, stopped, decisions)
 
@@ -204,11 +187,11 @@ def origin_from(content: dict[str, Any]) -> Origin:
     if not isinstance(versions, dict) or len(versions) > MAX_VERSIONS:
         raise InputError(f"versions must be an object of at most {MAX_VERSIONS} entries.")
     for name, version in versions.items():
-        plain_text(version, f"versions.{plain_text(name, 'versions', MAX_NAME)[:40]}", MAX_NAME)
+        check_text(version, f"versions.{check_text(name, 'versions')[:40]}")
     return Origin(
-        plain_text(member(content, "target", str), "target", MAX_NAME),
-        plain_text(member(content, "draft", str), "draft", MAX_NAME),
-        *(plain_text(content.get(name, ""), name, MAX_NAME) for name in names),
+        check_text(member(content, "target", str), "target"),
+        check_text(member(content, "draft", str), "draft"),
+        *(check_text(content.get(name, ""), name) for name in names),
         versions,
         tuple(texts(content.get("voices", ["", ""]), "voices", 2)),
     )

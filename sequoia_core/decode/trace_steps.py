@@ -13,7 +13,14 @@ from sequoia_core.decode.trace import (
     verdicts,
 )
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer, check_list, check_number
+from sequoia_core.files import (
+    check_integer,
+    check_list,
+    check_number,
+    check_object,
+    check_text,
+    field_of,
+)
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
 
 MAX_STEPS = 100_000
@@ -59,8 +66,7 @@ def check_steps(
 
 def _step(content: Any, index: int) -> StepTrace:
     name = f"steps[{index}]"
-    if not isinstance(content, dict):
-        raise InputError(f"{name} must be an object, got {type(content).__name__}.")
+    check_object(content, name)
     _same(member(content, "index", int, f"{name}."), index, f"{name}.index")
     nodes, tree = _nodes(member(content, "nodes", dict, f"{name}."), f"{name}.nodes")
     accepted = _accepted(member(content, "accepted", list, f"{name}."), tree, f"{name}.accepted")
@@ -102,7 +108,7 @@ def _decision(content: Any, index: int, name: str) -> Decision | None:
         raise InputError(f"{name} must be an object or null, got {type(content).__name__}.")
     _same(member(content, "step", int, f"{name}."), index, f"{name}.step")
     words = [
-        plain_text(member(content, field, str, f"{name}."), f"{name}.{field}", MAX_REASON)
+        check_text(member(content, field, str, f"{name}."), f"{name}.{field}", MAX_REASON)
         for field in ("before", "after", "reason")
     ]
     budget, depth = (
@@ -153,7 +159,7 @@ def _bonus(content: dict[str, Any], name: str) -> Bonus:
         raise InputError(f"{name}.source must be {LEAF} or {RESIDUAL}, got {str(source)[:40]!r}.")
     return Bonus(
         check_integer(content.get("token_id"), f"{name}.token_id", low=0, high=MAX_TOKEN_ID),
-        plain_text(content.get("text"), f"{name}.text", MAX_PIECE),
+        check_text(content.get("text"), f"{name}.text", MAX_PIECE),
         source,
         check_number(content.get("prob"), f"{name}.prob", low=0, high=MOST),
     )
@@ -170,9 +176,7 @@ def _seconds(content: dict[str, Any], name: str) -> Seconds:
 
 def member(content: dict[str, Any], name: str, kind: type, within: str = "") -> Any:
     """A field that must be there, of this kind; InputError names it."""
-    if name not in content:
-        raise InputError(f"the field '{within}{name}' is missing.")
-    value = content[name]
+    value = field_of(content, name, within)
     if kind in KINDS and not isinstance(value, kind):
         raise InputError(f"{within}{name} must be {KINDS[kind]}, got {type(value).__name__}.")
     return value
@@ -187,22 +191,13 @@ def token_ids(content: Any, name: str, low: int = 0, high: int = MAX_TOKENS) -> 
 def texts(content: Any, name: str, count: int) -> list[str]:
     """Exactly `count` short texts."""
     listed = check_list(content, name, low=count, high=count)
-    return [plain_text(text, name, MAX_PIECE) for text in listed]
+    return [check_text(text, name, MAX_PIECE) for text in listed]
 
 
 def numbers(content: Any, name: str, count: int, *, high: float) -> list[float]:
     """Exactly `count` finite numbers from 0 to `high`."""
     listed = check_list(content, name, low=count, high=count)
     return [check_number(value, f"{name}[{i}]", low=0, high=high) for i, value in enumerate(listed)]
-
-
-def plain_text(value: Any, name: str, limit: int) -> str:
-    """A text of at most `limit` characters, all of which can be written as UTF-8."""
-    if not isinstance(value, str) or len(value) > limit:
-        raise InputError(f"{name} must be a text of at most {limit:,} characters.")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise InputError(f"{name} must be text in UTF-8, and it holds half a character.")
-    return value
 
 
 def _same(value: Any, expected: Any, name: str) -> None:

@@ -8,6 +8,7 @@ from sequoia_core.decode.engine import GenerationSettings
 from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.decode.processes import ALONE, Team
 from sequoia_core.errors import InputError
+from sequoia_core.files import check_choice
 from sequoia_core.measure.averages import by_depth, ratio_estimate
 from sequoia_core.measure.ranks import RankedText
 from sequoia_core.measure.ranks_of_run import WIDTH, rank_text
@@ -39,9 +40,7 @@ class Calibration:
         prompts: which of them to use, by their index; all by default. Raises InputError for an
         unknown rule and for fewer than two prompts, which have no standard error.
         """
-        if rule not in self.samples:
-            raise InputError(f"The rule must be one of {', '.join(self.samples)}, got {rule!r}.")
-        samples = self.samples[rule]
+        samples = self.samples[check_choice(rule, "The rule", self.samples)]
         if prompts is not None:
             samples = [samples[index] for index in prompts]
         check_amount(len(samples))
@@ -73,8 +72,7 @@ def calibrate(
     progress: Progress = lambda fraction, text: None,
 ) -> AcceptanceVector:
     """Acceptance of each child in draw order under one rule; see `measure_acceptance`."""
-    if rule not in RULES:
-        raise InputError(f"The rule must be one of {', '.join(RULES)}, got {rule!r}.")
+    check_choice(rule, "The rule", RULES)
     return measure_acceptance(pair, prompts, settings, width=width, progress=progress).vector(rule)
 
 

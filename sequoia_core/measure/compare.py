@@ -17,6 +17,7 @@ from sequoia_core.measure.comparison import (
     HF,
     HF_PACKED,
     HF_TUNED,
+    Comparison,
     Entry,
     Outcome,
     Progress,
@@ -26,6 +27,7 @@ from sequoia_core.measure.comparison import (
 from sequoia_core.measure.hugging_face import HuggingFace
 from sequoia_core.measure.methods import engine_method
 from sequoia_core.measure.proposal import Proposal, duration
+from sequoia_core.measure.recording import origin_of
 from sequoia_core.plan.methods import AUTO
 
 
@@ -133,6 +135,32 @@ def compare(
                 keep(made)
     progress(1.0, "Done")
     return runs
+
+
+def compare_named(
+    pair: ModelPair,
+    methods: Mapping[str, Callable[[Prompt, int], Outcome]],
+    prompts: Sequence[str],
+    settings: GenerationSettings,
+    *,
+    repeats: int,
+    progress: Progress = _quiet,
+) -> Comparison:
+    """Methods under names of their own, as two trees of one method, at the settings' temperature.
+
+    Raises InputError where none of them has the baseline's name.
+    """
+    arms = [Arm(Entry(name, settings.temperature), run) for name, run in methods.items()]
+    origin = origin_of(pair)
+    runs = compare(arms, prompts, repeats=repeats, seed=settings.seed, progress=progress)
+    return Comparison(
+        entries=tuple(arm.entry for arm in arms),
+        prompts=tuple(prompts),
+        repeats=repeats,
+        settings=settings,
+        origin=origin,
+        runs=tuple(runs),
+    )
 
 
 def _by_temperature(arms: Sequence[Arm]) -> list[list[Arm]]:

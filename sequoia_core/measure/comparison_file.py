@@ -15,15 +15,20 @@ from typing import Any
 from sequoia_core.decode.settings import MAX_SEED, MAX_TEMPERATURE, GenerationSettings
 from sequoia_core.decode.trace import Seconds
 from sequoia_core.decode.trace_file import origin_from
-from sequoia_core.decode.trace_steps import member, plain_text
-from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.decode.trace_steps import member
+from sequoia_core.errors import InputError
 from sequoia_core.files import (
+    MAX_BYTES as MAX_BYTES,
+)
+from sequoia_core.files import (
+    check_choice,
     check_integer,
     check_list,
     check_number,
-    check_tag,
-    parse_json,
-    read_json,
+    check_object,
+    check_text,
+    parse_as,
+    read_as,
     tagged,
     write_json,
 )
@@ -39,12 +44,10 @@ from sequoia_core.measure.summary import (
 )
 
 KIND = "benchmark"
-MAX_BYTES = 32_000_000
 MAX_PROMPTS = 10_000
 # Prompts fill contexts of more than 100,000 tokens.
 MAX_PROMPT = 4_000_000
 MAX_ENTRIES = 200
-MAX_NAME = 2000
 MAX_SECONDS = 1e7
 MAX_TOKENS = 1_000_000
 MAX_NODES = 100_000
@@ -139,16 +142,12 @@ def write_comparison(path: str | Path, comparison: Comparison) -> None:
 
 def read_comparison(path: str | Path) -> Comparison:
     """The comparison of a file; FileFormatError names the file and the field that is wrong."""
-    return _checked(read_json(path, KIND), str(path))
+    return read_as(path, KIND, _comparison)
 
 
 def parse_comparison(data: bytes, source: str) -> Comparison:
     """The comparison of a file's bytes; `source` names it in the FileFormatError."""
-    if len(data) > MAX_BYTES:
-        raise FileFormatError(
-            f"{source} has {len(data) / 1e6:.1f} MB, and at most {MAX_BYTES / 1e6:.0f} are read."
-        )
-    return _checked(check_tag(parse_json(data, source), KIND, source), source)
+    return parse_as(data, source, KIND, _comparison)
 
 
 def _row(summary: Summary) -> dict[str, Any]:
@@ -170,13 +169,6 @@ def _row(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _checked(content: dict[str, Any], source: str) -> Comparison:
-    try:
-        return _comparison(content)
-    except InputError as error:
-        raise FileFormatError(f"{source}: {error}") from error
-
-
 def _comparison(content: dict[str, Any]) -> Comparison:
     if "runs" not in content:
         raise InputError(
@@ -190,7 +182,7 @@ def _comparison(content: dict[str, Any]) -> Comparison:
     runs = check_list(content["runs"], "runs", low=1, high=MAX_RUNS)
     comparison = Comparison(
         entries=entries,
-        prompts=tuple(plain_text(p, f"prompts[{i}]", MAX_PROMPT) for i, p in enumerate(prompts)),
+        prompts=tuple(check_text(p, f"prompts[{i}]", MAX_PROMPT) for i, p in enumerate(prompts)),
         repeats=repeats,
         settings=_settings(content),
         origin=origin_from(content),
@@ -227,14 +219,14 @@ def _check_rounds(comparison: Comparison) -> None:
 
 
 def _entry(content: Any, name: str) -> Entry:
-    content = _object(content, name)
+    content = check_object(content, name)
 
     def optional(field: str, check, **limits):
         value = content.get(field)
         return None if value is None else check(value, f"{name}.{field}", **limits)
 
     def text(field: str) -> str:
-        return plain_text(content.get(field, ""), f"{name}.{field}", MAX_NAME)
+        return check_text(content.get(field, ""), f"{name}.{field}")
 
     sizes = check_list(content.get("level_sizes", []), f"{name}.level_sizes", low=0, high=MAX_NODES)
     texts = ("rule", "acceptance", "acceptance_rule", "hardware", "family")
@@ -255,7 +247,7 @@ def _entry(content: Any, name: str) -> Entry:
 
 def run_from(content: Any, name: str, prompts: int, repeats: int) -> Run:
     """One run of a file, called `name` in the InputError that names its field."""
-    content = _object(content, name)
+    content = check_object(content, name)
 
     def whole(field: str, low: int, high: int) -> int:
         return check_integer(content.get(field), f"{name}.{field}", low=low, high=high)
@@ -286,7 +278,7 @@ def run_from(content: Any, name: str, prompts: int, repeats: int) -> Run:
 
 
 def _parts(content: Any, name: str, most: float) -> Seconds:
-    content = _object(content, name)
+    content = check_object(content, name)
     return Seconds(*(_seconds(content, part, name, 0.0, most) for part in PARTS))
 
 
@@ -294,19 +286,8 @@ def _seconds(content: dict[str, Any], field: str, name: str, low: float, high: f
     return check_number(content.get(field), f"{name}.{field}", low=low, high=high)
 
 
-def _object(content: Any, name: str) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise InputError(f"{name} must be an object, got {type(content).__name__}.")
-    return content
-
-
 def _method(content: dict[str, Any], name: str) -> str:
-    method = content.get("method")
-    if method not in NAMES:
-        raise InputError(
-            f"{name}.method must be one of {', '.join(NAMES)}, got {str(method)[:40]!r}."
-        )
-    return method
+    return check_choice(content.get("method"), f"{name}.method", NAMES)
 
 
 def _temperature(content: dict[str, Any], name: str) -> float:

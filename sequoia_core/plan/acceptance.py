@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sequoia_core.assets import find_preset, preset_names
-from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.errors import InputError
 from sequoia_core.files import (
+    check_choice,
     check_integer,
     check_list,
     check_number,
     check_text,
-    read_json,
+    field_of,
+    read_as,
     tagged,
     write_json,
 )
@@ -65,8 +68,7 @@ class AcceptanceVector:
     paths: PathStatistics | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise InputError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}.")
+        check_choice(self.rule, "rule", RULES)
         probabilities = _matrix(self.probabilities, "probabilities")
         _check_sums(probabilities, "probabilities")
         object.__setattr__(self, "probabilities", probabilities)
@@ -147,15 +149,12 @@ class AcceptanceVector:
 
 def acceptance_from_dict(content: Mapping[str, Any], *, name: str = "") -> AcceptanceVector:
     """Build a vector from a file's content; InputError names a missing or bad field."""
-    for required in ("rule", "probabilities"):
-        if required not in content:
-            raise InputError(f"the field {required!r} is missing.")
     optional = {key: content[key] for key in OPTIONAL if content.get(key) is not None}
     if content.get("paths") is not None:
         optional["paths"] = paths_from_dict(content["paths"])
     return AcceptanceVector(
-        content["rule"],
-        content["probabilities"],
+        field_of(content, "rule"),
+        field_of(content, "probabilities"),
         **optional,
         origin=content.get("origin") or "",
         name=name,
@@ -165,11 +164,7 @@ def acceptance_from_dict(content: Mapping[str, Any], *, name: str = "") -> Accep
 def load_acceptance(name_or_path: str | Path) -> AcceptanceVector:
     """A bundled preset by name, or a `sequoia-acceptance` file; errors name file and field."""
     path = find_preset(name_or_path, FOLDER)
-    content = read_json(path, FOLDER)
-    try:
-        return acceptance_from_dict(content, name=path.stem)
-    except InputError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    return read_as(path, FOLDER, partial(acceptance_from_dict, name=path.stem))
 
 
 def list_acceptance_presets() -> list[str]:

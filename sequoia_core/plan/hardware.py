@@ -3,19 +3,22 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sequoia_core.assets import find_preset, preset_names
-from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.errors import InputError
 from sequoia_core.files import (
+    check_choice,
     check_integer,
     check_list,
     check_number,
+    check_object,
     check_text,
-    read_json,
+    read_as,
     tagged,
     write_json,
 )
@@ -97,8 +100,7 @@ class HardwareProfile:
         for seconds in ("overhead_seconds", "plain_overhead_seconds"):
             check_number(getattr(self, seconds), seconds, low=0, high=MAX_SECONDS)
         check_integer(self.context_length, "context_length", low=0, high=MAX_TOKENS)
-        if self.origin not in ORIGINS:
-            raise InputError(f"origin must be one of {', '.join(ORIGINS)}, got {self.origin!r}.")
+        check_choice(self.origin, "origin", ORIGINS)
         for name in ("device", "dtype", "basis", "target_model", "draft_model", "name"):
             check_text(getattr(self, name), name)
         object.__setattr__(self, "contexts", _contexts(self.contexts, self.context_length))
@@ -214,11 +216,7 @@ def hardware_from_dict(content: Mapping[str, Any], *, name: str = "") -> Hardwar
 def load_hardware(name_or_path: str | Path) -> HardwareProfile:
     """A bundled preset by name, or a `sequoia-hardware` file; errors name file and field."""
     path = find_preset(name_or_path, FOLDER)
-    content = read_json(path, FOLDER)
-    try:
-        return hardware_from_dict(content, name=path.stem)
-    except InputError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    return read_as(path, FOLDER, partial(hardware_from_dict, name=path.stem))
 
 
 def list_hardware_presets() -> list[str]:
@@ -231,8 +229,7 @@ def _contexts_from(content: Any) -> tuple[ContextCurves, ...]:
     curves = []
     for index, entry in enumerate(check_list(content, "contexts", low=0, high=MAX_CONTEXTS)):
         where = f"contexts[{index}]"
-        if not isinstance(entry, Mapping):
-            raise InputError(f"{where} must be an object, got {type(entry).__name__}.")
+        check_object(entry, where)
         try:
             curves.append(ContextCurves(*(entry.get(key) for key in ContextCurves.__slots__)))
         except InputError as error:

@@ -1,11 +1,18 @@
 """What a measured profile says of its own measurement: spread, noise, machine, versions."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer, check_list, check_number, check_text
+from sequoia_core.files import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_list,
+    check_number,
+    check_object,
+    check_text,
+)
 from sequoia_core.plan.model_shape import ModelShape
 
 NOISE_LIMIT = 0.10
@@ -81,10 +88,7 @@ class MachineFigures:
         check_number(self.flops, "machine.flops", low=1e6, high=1e20)
         for name in ("layer_seconds", "pass_seconds"):
             check_number(getattr(self, name), f"machine.{name}", low=0, high=10)
-        if self.launch not in LAUNCHED:
-            raise InputError(
-                f"machine.launch must be one of {', '.join(LAUNCHED)}, got {self.launch!r}."
-            )
+        check_choice(self.launch, "machine.launch", LAUNCHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +164,7 @@ class Measurement:
     def __post_init__(self) -> None:
         for name in ("date", "python", "torch", "transformers"):
             check_text(getattr(self, name), f"measurement.{name}")
-        if not isinstance(self.offload, bool):
-            raise InputError(f"measurement.offload must be true or false, got {self.offload!r}.")
+        check_flag(self.offload, "measurement.offload")
         for name in ("memory_bytes", "peak_bytes"):
             check_number(getattr(self, name), f"measurement.{name}", low=0, high=MOST_BYTES)
         for part in fields(self):
@@ -213,8 +216,7 @@ def measurement_from(content: Any) -> Measurement:
 
 def _known(content: Any, name: str, kind: type) -> dict[str, Any]:
     """The fields of an object that `kind` has; others may stand beside them."""
-    if not isinstance(content, Mapping):
-        raise InputError(f"{name} must be an object, got {type(content).__name__}.")
+    check_object(content, name)
     names = [part.name for part in fields(kind)]
     return {key: content[key] for key in names if content.get(key) is not None}
 
@@ -235,13 +237,11 @@ def _quartiles(points: Any, where: str) -> Quartiles:
 
 def _gap(content: Any, where: str) -> Gap:
     known = _known(content, where, Gap)
-    if known.get("model") not in MODELS:
-        raise InputError(f"{where}.model must be target or draft, got {known.get('model')!r}.")
+    check_choice(known.get("model"), f"{where}.model", MODELS)
     low = check_integer(known.get("low"), f"{where}.low", low=1, high=MOST_TOKENS)
     check_integer(known.get("high"), f"{where}.high", low=low + 1, high=MOST_TOKENS)
     check_number(known.get("difference"), f"{where}.difference", low=0, high=1e6)
-    if not isinstance(known.get("falls", False), bool):
-        raise InputError(f"{where}.falls must be true or false, got {known['falls']!r}.")
+    check_flag(known.get("falls", False), f"{where}.falls")
     return Gap(**known)
 
 
@@ -254,8 +254,8 @@ def _shape(content: Any, where: str) -> ModelShape:
             check_integer(0 if value is None else value, name, low=0, high=MOST_TOKENS)
         elif part.type is str and value is not None:
             check_text(value, name)
-        elif part.type is bool and not isinstance(value, bool | None):
-            raise InputError(f"{name} must be true or false, got {value!r}.")
+        elif part.type is bool and value is not None:
+            check_flag(value, name)
     for name in ("layers", "hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocab"):
         check_integer(known.get(name), f"{where}.{name}", low=1, high=MOST_TOKENS)
     check_text(known.get("name"), f"{where}.name")

@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from sequoia_core.assets import asset
-from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.files import check_integer, check_list, check_number, parse_json, read_json
+from sequoia_core.errors import InputError
+from sequoia_core.files import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_list,
+    check_number,
+    check_object,
+    naming,
+    read_json,
+    shown,
+)
+from sequoia_core.model_config import MAX_SIZE, find_config, model_name, read_config, size_of
 
 SHAPES = "roofline/models.json"
-MAX_SIZE = 10**7
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 # Decoders of one plan: grouped-query attention, then a gated MLP or a mixture of them.
 DENSE_TYPES = ("llama", "mistral", "phi3", "qwen2", "qwen3")
@@ -132,8 +142,7 @@ class ModelShape:
 
         Weights that were not quantised follow the dtype. Raises InputError.
         """
-        if dtype not in DTYPE_BYTES:
-            raise InputError(f"dtype must be one of {', '.join(DTYPE_BYTES)}, got {dtype!r}.")
+        check_choice(dtype, "dtype", DTYPE_BYTES)
         if weight_bits is None:
             weight_bits = self.weight_bits if self.quantised else 8.0 * DTYPE_BYTES[dtype]
         check_number(weight_bits, "weight bits", low=MIN_BITS, high=MAX_BITS)
@@ -149,11 +158,11 @@ def shape_from_config(config: Mapping[str, Any], *, name: str = "", source: str 
     kind = config.get("model_type")
     if kind not in MODEL_TYPES:
         raise InputError(
-            f"model_type {kind!r} is not one whose work can be counted; known are: "
+            f"model_type {shown(kind)} is not one whose work can be counted; known are: "
             f"{', '.join(MODEL_TYPES)}."
         )
-    hidden, heads = _size(config, "hidden_size"), _size(config, "num_attention_heads")
-    kv_heads = _size(config, "num_key_value_heads", default=heads)
+    hidden, heads = size_of(config, "hidden_size"), size_of(config, "num_attention_heads")
+    kv_heads = size_of(config, "num_key_value_heads", default=heads)
     if heads % kv_heads:
         raise InputError(
             f"num_attention_heads must be a multiple of num_key_value_heads, got {heads} and "
@@ -161,16 +170,16 @@ def shape_from_config(config: Mapping[str, Any], *, name: str = "", source: str 
         )
     head_dim = _head_dim(config, hidden, heads)
     dtype = _dtype(config)
-    layers = _size(config, "num_hidden_layers")
+    layers = size_of(config, "num_hidden_layers")
     return ModelShape(
         name=name,
         layers=layers,
         hidden=hidden,
-        intermediate=_size(config, "intermediate_size"),
+        intermediate=size_of(config, "intermediate_size"),
         heads=heads,
         kv_heads=kv_heads,
         head_dim=head_dim,
-        vocab=_size(config, "vocab_size"),
+        vocab=size_of(config, "vocab_size"),
         tied=_flag(config, "tie_word_embeddings"),
         **(_experts(config, layers) if kind in EXPERT_TYPES else {}),
         layer_vectors=_layer_vectors(config, kind, hidden, heads, kv_heads, head_dim),
@@ -194,14 +203,15 @@ def load_shape(name_or_path: str | Path) -> ModelShape:
     entry = _bundled().get(text.lower())
     if entry:
         return shape_from_config(entry["config"], name=text.lower(), source=entry["source"])
-    path = _config_file(text)
-    config = parse_json(path.read_bytes(), str(path))
-    if not isinstance(config, dict):
-        raise FileFormatError(f"{path} must hold one JSON object.")
-    try:
-        return shape_from_config(config, name=_model_name(path), source=f"{path.name} given")
-    except InputError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    path = find_config(text)
+    if path is None:
+        raise InputError(
+            f"No bundled shape and no config.json is called {text!r}; bundled are: "
+            f"{', '.join(list_shapes())}. For any other model give the path of its config.json."
+        )
+    config = read_config(path)
+    with naming(path):
+        return shape_from_config(config, name=model_name(path), source=f"{path.name} given")
 
 
 def published_parameters() -> dict[str, int]:
@@ -214,38 +224,8 @@ def _bundled() -> dict[str, dict[str, Any]]:
     return read_json(asset(SHAPES), "model-shapes")["models"]
 
 
-def _config_file(text: str) -> Path:
-    try:
-        path = Path(text) / "config.json" if Path(text).is_dir() else Path(text)
-        found = bool(text) and path.is_file()
-    except (OSError, ValueError):
-        found = False
-    if not found:
-        raise InputError(
-            f"No bundled shape and no config.json is called {text!r}; bundled are: "
-            f"{', '.join(list_shapes())}. For any other model give the path of its config.json."
-        )
-    return path
-
-
-def _model_name(path: Path) -> str:
-    return path.absolute().parent.name if path.name == "config.json" else path.stem
-
-
-def _size(config: Mapping[str, Any], field: str, default: int | None = None) -> int:
-    value = config.get(field)
-    if value is None:
-        if default is None:
-            raise InputError(f"the field {field!r} is missing.")
-        return default
-    return check_integer(value, field, low=1, high=MAX_SIZE)
-
-
 def _flag(config: Mapping[str, Any], field: str) -> bool:
-    value = config.get(field, False)
-    if not isinstance(value, bool):
-        raise InputError(f"{field} must be true or false, got {value!r}.")
-    return value
+    return check_flag(config.get(field, False), field)
 
 
 def _head_dim(config: Mapping[str, Any], hidden: int, heads: int) -> int:
@@ -254,33 +234,29 @@ def _head_dim(config: Mapping[str, Any], hidden: int, heads: int) -> int:
             f"hidden_size must be a multiple of num_attention_heads where head_dim is not given, "
             f"got {hidden} and {heads}."
         )
-    return _size(config, "head_dim", default=hidden // heads)
+    return size_of(config, "head_dim", default=hidden // heads)
 
 
 def _dtype(config: Mapping[str, Any]) -> str:
     """The stored dtype: `dtype`, or `torch_dtype` as older files have it."""
     field = "dtype" if config.get("dtype") is not None else "torch_dtype"
-    dtype = config.get(field) or "bfloat16"
-    if dtype not in DTYPE_BYTES:
-        raise InputError(f"{field} must be one of {', '.join(DTYPE_BYTES)}, got {dtype!r}.")
-    return dtype
+    return check_choice(config.get(field) or "bfloat16", field, DTYPE_BYTES)
 
 
 def _experts(config: Mapping[str, Any], layers: int) -> dict[str, int]:
     """The fields of a mixture; which layers have none is transformers' rule."""
     field = "num_experts" if config.get("num_experts") is not None else "num_local_experts"
-    experts, chosen = _size(config, field), _size(config, "num_experts_per_tok")
+    experts, chosen = size_of(config, field), size_of(config, "num_experts_per_tok")
     if chosen > experts:
         raise InputError(f"num_experts_per_tok must be at most {field}, got {chosen} of {experts}.")
-    intermediate = _size(config, "intermediate_size")
-    step = _size(config, "decoder_sparse_step", default=1)
-    dense = set(
-        check_list(config.get("mlp_only_layers") or [], "mlp_only_layers", low=0, high=9999)
-    )
+    intermediate = size_of(config, "intermediate_size")
+    step = size_of(config, "decoder_sparse_step", default=1)
+    named = check_list(config.get("mlp_only_layers") or [], "mlp_only_layers", low=0, high=9999)
+    dense = {check_integer(layer, "mlp_only_layers", low=0, high=MAX_SIZE) for layer in named}
     return {
         "experts": experts,
         "experts_per_token": chosen,
-        "expert_intermediate": _size(config, "moe_intermediate_size", default=intermediate),
+        "expert_intermediate": size_of(config, "moe_intermediate_size", default=intermediate),
         "dense_layers": sum(i in dense or (i + 1) % step != 0 for i in range(layers)),
     }
 
@@ -297,7 +273,7 @@ def _layer_vectors(
     elif _flag(config, "attention_bias"):
         vectors += (heads + 2 * kv_heads) * head_dim + hidden
     if kind == "llama" and _flag(config, "mlp_bias"):
-        vectors += 2 * _size(config, "intermediate_size") + hidden
+        vectors += 2 * size_of(config, "intermediate_size") + hidden
     return vectors
 
 
@@ -306,8 +282,7 @@ def _weight_bits(config: Mapping[str, Any], unquantised: float) -> float:
     quantisation = config.get("quantization_config")
     if not quantisation:
         return unquantised
-    if not isinstance(quantisation, dict):
-        raise InputError(f"quantization_config must be an object, got {quantisation!r}.")
+    check_object(quantisation, "quantization_config")
     method = quantisation.get("quant_method")
     if method in ("gptq", "awq"):
         bits = check_integer(quantisation.get("bits"), "quantization_config.bits", low=1, high=16)
@@ -321,6 +296,6 @@ def _weight_bits(config: Mapping[str, Any], unquantised: float) -> float:
         # Blocks of 64 weights share a 32-bit scale.
         return 4.5
     raise InputError(
-        f"quantization_config.quant_method {method!r} is not known (gptq, awq, bitsandbytes, fp8 "
-        "are); take that field out of the file and give the bits a weight takes instead."
+        f"quantization_config.quant_method {shown(method)} is not known (gptq, awq, bitsandbytes, "
+        "fp8 are); take that field out of the file and give the bits a weight takes instead."
     )

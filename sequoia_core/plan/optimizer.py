@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer
+from sequoia_core.files import check_choice, check_integer
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.cost import CostModel
 from sequoia_core.plan.empirical import empirical_table, model_at, path_model
@@ -167,8 +167,7 @@ def _check_wishes(budget: int | None, depth: int | None, family: str) -> None:
         )
     if depth == 0 and budget not in (None, 1):
         raise InputError(f"Depth 0 leaves the root alone, so the budget must be 1, got {budget}.")
-    if family not in ALL_FAMILIES:
-        raise InputError(f"The family must be one of {', '.join(ALL_FAMILIES)}, got {family!r}.")
+    check_choice(family, "The family", ALL_FAMILIES)
 
 
 def speedup_grid(table: PlanTable, cost: CostModel) -> SpeedupGrid:

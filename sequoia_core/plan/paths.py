@@ -1,6 +1,6 @@
 """Path statistics: the ranks a text was accepted at, position by position, and their trie."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer, check_list
+from sequoia_core.files import check_integer, check_list, check_object, field_of
 
 MAX_WIDTH = 1024
 MAX_SEQUENCES = 10_000
@@ -60,12 +60,8 @@ class PathStatistics:
 
 def paths_from_dict(content: Any) -> PathStatistics:
     """The statistics of a file's field `paths`; InputError names a missing or bad field."""
-    if not isinstance(content, Mapping):
-        raise InputError(f"paths must be an object, got {type(content).__name__}.")
-    for required in ("width", "sequences"):
-        if required not in content:
-            raise InputError(f"the field 'paths.{required}' is missing.")
-    return PathStatistics(content["width"], content["sequences"])
+    check_object(content, "paths")
+    return PathStatistics(*(field_of(content, name, "paths.") for name in ("width", "sequences")))
 
 
 def paths_from_key(key: tuple[int, tuple[bytes, ...]]) -> PathStatistics:

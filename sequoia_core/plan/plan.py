@@ -7,19 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.errors import InputError
 from sequoia_core.files import (
     check_integer,
     check_list,
     check_number,
+    check_object,
     check_text,
-    read_json,
+    field_of,
+    read_as,
+    shown,
     tagged,
     write_json,
 )
 from sequoia_core.plan.rivals import CHAIN
 from sequoia_core.plan.verdict import FamilyBest, Verdict, judge
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
+
+# Of tokens, seconds and speedups: what a file may hold such that their ratios are numbers too.
+LEAST, MOST = 1e-12, 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,60 +159,47 @@ class Plan:
 
 def load_plan(path: str | Path) -> Plan:
     """Read a `sequoia-plan` file; FileFormatError names the file and the field."""
-    content = read_json(path, "plan")
-    try:
-        return plan_from_dict(content)
-    except InputError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    return read_as(path, "plan", plan_from_dict)
 
 
 def plan_from_dict(content: Mapping[str, Any]) -> Plan:
     """Build a plan from a file's content; InputError names a missing or bad field."""
-    tree = TokenTree(_parents(_field(content, "parents")))
+    tree = TokenTree(_parents(field_of(content, "parents")))
     for name, true in (("budget", tree.size), ("depth", tree.depth)):
-        if _field(content, name) != true:
-            raise InputError(f"{name} is {content[name]!r}, but the tree's is {true}.")
-    families = _field(content, "families")
-    if not isinstance(families, Mapping):
-        raise InputError("families must be an object with one entry for each family.")
-    verdict = content.get("verdict") or {}
+        if field_of(content, name) != true:
+            raise InputError(f"{name} is {shown(content[name])}, but the tree's is {true}.")
+    families = field_of(content, "families")
+    check_object(families, "families")
+    verdict = check_object(content.get("verdict") or {}, "verdict")
     return Plan(
-        family=check_text(_field(content, "family"), "family"),
+        family=check_text(field_of(content, "family"), "family"),
         tree=tree,
         expected_tokens=_positive(content, "expected_tokens"),
         speedup=_positive(content, "speedup"),
         step_seconds=_positive(content, "step_seconds"),
         plain_seconds=_positive(content, "plain_seconds"),
-        batch_size=check_integer(_field(content, "batch_size"), "batch_size", low=1, high=10**6),
-        acceptance=check_text(_field(content, "acceptance"), "acceptance"),
-        hardware=check_text(_field(content, "hardware"), "hardware"),
+        batch_size=check_integer(field_of(content, "batch_size"), "batch_size", low=1, high=10**6),
+        acceptance=check_text(field_of(content, "acceptance"), "acceptance"),
+        hardware=check_text(field_of(content, "hardware"), "hardware"),
         families=tuple(_family(name, best) for name, best in families.items()),
-        optimum=_optimum(_field(content, "optimum")),
+        optimum=_optimum(field_of(content, "optimum")),
         speedup_error=_error(content, "speedup_error"),
         gain_error=_error(verdict, "gain_error", "verdict."),
     )
 
 
-def _field(content: Any, name: str, where: str = "") -> Any:
-    if not isinstance(content, Mapping) or name not in content:
-        raise InputError(f"the field '{where}{name}' is missing.")
-    return content[name]
-
-
 def _positive(content: Any, name: str, where: str = "") -> float:
-    return check_number(_field(content, name, where), f"{where}{name}", low=0)
+    return check_number(field_of(content, name, where), f"{where}{name}", low=LEAST, high=MOST)
 
 
 def _error(content: Any, name: str, where: str = "") -> float | None:
     """An interval's half-width, which files of older versions and vectors without errors lack."""
-    if not isinstance(content, Mapping):
-        raise InputError(f"{where.rstrip('.')} must be an object.")
     value = content.get(name)
-    return None if value is None else check_number(value, f"{where}{name}", low=0)
+    return None if value is None else check_number(value, f"{where}{name}", low=0, high=MOST)
 
 
 def _whole(content: Any, name: str, where: str) -> int:
-    return check_integer(_field(content, name, where), f"{where}{name}", low=0, high=MAX_NODES)
+    return check_integer(field_of(content, name, where), f"{where}{name}", low=0, high=MAX_NODES)
 
 
 def _parents(values: Any) -> list[int]:
@@ -218,6 +211,7 @@ def _parents(values: Any) -> list[int]:
 
 
 def _family(name: str, content: Any) -> FamilyBest:
+    check_text(name, "a name in families", 100)
     where = f"families.{name}."
     return FamilyBest(
         family=name,
@@ -225,7 +219,7 @@ def _family(name: str, content: Any) -> FamilyBest:
         depth=_whole(content, "depth", where),
         expected_tokens=_positive(content, "expected_tokens", where),
         speedup=_positive(content, "speedup", where),
-        shape=check_text(_field(content, "shape", where), f"{where}shape"),
+        shape=check_text(field_of(content, "shape", where), f"{where}shape"),
     )
 
 

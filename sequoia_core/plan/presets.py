@@ -2,6 +2,7 @@
 
 from sequoia_core.assets import preset_names
 from sequoia_core.errors import InputError
+from sequoia_core.files import check_choice
 from sequoia_core.plan.acceptance import RULES
 
 DEFAULT_HARDWARE = "cpu-2-cores"
@@ -52,9 +53,7 @@ def bundled_acceptance(temperature: float, rule: str = "sequoia") -> str:
     >>> bundled_acceptance(0.7, "topk")
     'bundled-t0.6-topk'
     """
-    if rule not in BUNDLED_VECTORS:
-        raise InputError(f"The rule must be one of {', '.join(RULES)}, got {rule!r}.")
-    known = BUNDLED_VECTORS[rule]
+    known = BUNDLED_VECTORS[check_choice(rule, "The rule", RULES)]
     return known[min(known, key=lambda other: (abs(other - temperature), -other))]
 
 

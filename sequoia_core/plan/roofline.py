@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer
+from sequoia_core.files import check_choice, check_integer
 from sequoia_core.plan.gpu import GIB, GIGA, Efficiency, Gpu, efficiency
 from sequoia_core.plan.hardware import Curve
 from sequoia_core.plan.model_shape import ModelShape
@@ -48,8 +48,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.gpu.flops_in(self.dtype)
-        if self.launch not in LAUNCHES:
-            raise InputError(f"launch must be one of {', '.join(LAUNCHES)}, got {self.launch!r}.")
+        check_choice(self.launch, "launch", LAUNCHES)
         if self.offload and not self.gpu.link:
             raise InputError(
                 f"{self.gpu.device} has no host link to offload over: give one, or leave offload."

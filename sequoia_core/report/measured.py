@@ -1,12 +1,18 @@
 """The measured side of a report: one row a method, read from a file and checked."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer, check_list, check_number, check_text
+from sequoia_core.files import (
+    check_choice,
+    check_integer,
+    check_list,
+    check_number,
+    check_object,
+    check_text,
+)
 from sequoia_core.tree.token_tree import MAX_NODES
 
 # What a plan's tree and chain are called among the rows, and what they are compared with.
@@ -41,8 +47,7 @@ class MeasuredRow:
     predicted_tokens_per_step: float | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in ROWS:
-            raise InputError(f"method must be one of {', '.join(ROWS)}, got {self.method!r:.60}.")
+        check_choice(self.method, "method", ROWS)
         check_integer(self.budget, "budget", low=1, high=MAX_NODES)
         check_integer(self.depth, "depth", low=0, high=self.budget - 1)
         for name in self.__slots__[3:9]:
@@ -99,8 +104,7 @@ def rows_from(content: Any) -> tuple[MeasuredRow, ...]:
 
     Plain decoding must be there, and no method twice.
     """
-    if not isinstance(content, Mapping):
-        raise InputError(f"benchmark must be an object, got {type(content).__name__}.")
+    check_object(content, "benchmark")
     entries = check_list(content.get("rows"), "benchmark.rows", low=1, high=len(ROWS))
     rows = tuple(_row(entry, f"benchmark.rows[{index}]") for index, entry in enumerate(entries))
     names = [row.method for row in rows]
@@ -125,8 +129,7 @@ def gain_from(content: Mapping[str, Any]) -> Ratio | None:
 
 
 def _row(entry: Any, where: str) -> MeasuredRow:
-    if not isinstance(entry, Mapping):
-        raise InputError(f"{where} must be an object, got {type(entry).__name__}.")
+    check_object(entry, where)
     fields = {name: entry[name] for name in MeasuredRow.__slots__ if name in entry}
     missing = [name for name in MeasuredRow.__slots__[:9] if name not in fields]
     if missing:
@@ -152,10 +155,11 @@ def check_scalars(value: Any, name: str, most: int) -> dict[str, Any]:
     if not isinstance(value, Mapping) or len(value) > most:
         raise InputError(f"{name} must be an object of at most {most} values.")
     for key, entry in value.items():
+        where = f"{name}.{check_text(key, f'a name in {name}')}"
         if isinstance(entry, str):
-            check_text(entry, f"{name}.{key}")
-        elif isinstance(entry, float) and not math.isfinite(entry):
-            raise InputError(f"{name}.{key} must be finite, got {entry}.")
-        elif not isinstance(entry, bool | int | float | None):
-            raise InputError(f"{name}.{key} must be a text, a number, true, false or null.")
+            check_text(entry, where)
+        elif isinstance(entry, int | float) and not isinstance(entry, bool):
+            check_number(entry, where)
+        elif not isinstance(entry, bool | None):
+            raise InputError(f"{where} must be a text, a number, true, false or null.")
     return dict(value)

@@ -6,8 +6,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.files import check_list, check_number, check_text, read_json, tagged, write_json
+from sequoia_core.errors import InputError
+from sequoia_core.files import (
+    check_list,
+    check_number,
+    check_object,
+    check_text,
+    field_of,
+    read_as,
+    tagged,
+    write_json,
+)
 from sequoia_core.plan.acceptance import RULES, AcceptanceVector, acceptance_from_dict
 from sequoia_core.plan.hardware import HardwareProfile, hardware_from_dict
 from sequoia_core.plan.plan import Plan, plan_from_dict
@@ -139,48 +148,34 @@ class Report:
 
 def load_report(path: str | Path) -> Report:
     """Read a `sequoia-report` file; FileFormatError names the file and the field."""
-    content = read_json(path, KIND)
-    try:
-        return report_from_dict(content)
-    except InputError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    return read_as(path, KIND, report_from_dict)
 
 
 def report_from_dict(content: Mapping[str, Any]) -> Report:
     """Build a report from a file's content; InputError names a missing or bad field."""
     hardware = _part("hardware", _object(content, "hardware"), hardware_from_dict)
     return Report(
-        name=check_text(_field(content, "name"), "name"),
-        created=check_text(_field(content, "created"), "created"),
-        settings=check_scalars(_field(content, "settings"), "settings", 64),
-        machine=check_texts(_field(content, "machine"), "machine", 64),
+        name=check_text(field_of(content, "name"), "name"),
+        created=check_text(field_of(content, "created"), "created"),
+        settings=check_scalars(field_of(content, "settings"), "settings", 64),
+        machine=check_texts(field_of(content, "machine"), "machine", 64),
         hardware=replace(hardware, name=HARDWARE_NAME),
         vectors=_vectors(_object(content, "acceptance")),
         plan=_part("plan", _object(content, "plan"), plan_from_dict),
         candidates=_candidates(_object(content, "candidates")),
-        rows=rows_from(_field(content, "benchmark")),
+        rows=rows_from(field_of(content, "benchmark")),
         gain=gain_from(content["benchmark"]),
-        reached=_reached(_field(content, "reached")),
+        reached=_reached(field_of(content, "reached")),
     )
 
 
-def _field(content: Any, name: str) -> Any:
-    if not isinstance(content, Mapping) or name not in content:
-        raise InputError(f"the field {name!r} is missing.")
-    return content[name]
-
-
-def _object(content: Any, name: str) -> Mapping[str, Any]:
-    value = _field(content, name)
-    if not isinstance(value, Mapping):
-        raise InputError(f"{name} must be an object, got {type(value).__name__}.")
-    return value
+def _object(content: Any, name: str) -> dict[str, Any]:
+    return check_object(field_of(content, name), name)
 
 
 def _part(where: str, content: Any, read: Callable[[Mapping[str, Any]], Value]) -> Value:
     """A part by its own reader, its errors headed by where it stands."""
-    if not isinstance(content, Mapping):
-        raise InputError(f"{where} must be an object, got {type(content).__name__}.")
+    check_object(content, where)
     try:
         return read(content)
     except InputError as error:
@@ -216,7 +211,7 @@ def _reached(value: Any) -> tuple[Reached, ...]:
 
 
 def _one_reached(content: Mapping[str, Any]) -> Reached:
-    return Reached(**{name: _field(content, name) for name in Reached.__slots__})
+    return Reached(**{name: field_of(content, name) for name in Reached.__slots__})
 
 
 def _check_date(text: str) -> None:

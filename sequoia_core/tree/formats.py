@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from sequoia_core.errors import FileFormatError, InputError
+from sequoia_core.files import shown
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
 
 GROWMAP_FIELDS = ("roots", "branches", "Successors", "mask", "depth", "size")
@@ -59,12 +60,16 @@ def _breadth_first(path: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
 
 def _check_place(path: tuple[int, ...], ids: Mapping[tuple[int, ...], int]) -> None:
     if path in ids:
-        raise InputError(f"The path {list(path)} stands twice in the list.")
+        raise InputError(f"The path {shown(list(path))} stands twice in the list.")
     if path[:-1] not in ids:
-        raise InputError(f"The path {list(path)} needs its parent {list(path[:-1])} in the list.")
+        raise InputError(
+            f"The path {shown(list(path))} needs its parent {shown(list(path[:-1]))} in the list."
+        )
     before = (*path[:-1], path[-1] - 1)
     if path[-1] and before not in ids:
-        raise InputError(f"The path {list(path)} needs its sibling {list(before)} in the list.")
+        raise InputError(
+            f"The path {shown(list(path))} needs its sibling {shown(list(before))} in the list."
+        )
 
 
 def to_growmap(tree: TokenTree) -> dict[str, Any]:
@@ -109,12 +114,9 @@ def _from_successors(successors: Any) -> TokenTree:
         raise FileFormatError(f"The growmap's 'Successors' must list 1 to {MAX_NODES} nodes.")
     parents = [-1]
     for node, children in enumerate(successors):
-        expected = (
-            list(range(len(parents), len(parents) + len(children)))
-            if isinstance(children, list)
-            else None
-        )
-        if children != expected or len(parents) + len(children) > len(successors):
+        count = len(children) if isinstance(children, list) else -1
+        expected = list(range(len(parents), len(parents) + count))
+        if children != expected or len(parents) + count > len(successors):
             raise FileFormatError(
                 f"The growmap's Successors[{node}] must be the next free node ids in order, "
                 f"got {children!r:.60}."

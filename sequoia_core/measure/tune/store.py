@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.files import check_number, read_json, tagged, write_bytes, write_json
+from sequoia_core.files import check_number, read_json, reason_of, tagged, write_bytes, write_json
 from sequoia_core.plan.acceptance import RULES
 from sequoia_core.report.report import HARDWARE_NAME, vector_name
 
@@ -136,13 +136,15 @@ def open_store(
     """
     folder = Path(folder)
     parts = folder / PARTS
-    if not (parts / SETTINGS).exists():
-        _check_free(folder)
     try:
+        if not (parts / SETTINGS).exists():
+            _check_free(folder)
         parts.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        (parts / LOCK).touch()
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"Cannot make the folder {folder}: {error.strerror}; choose another one with --out."
+            f"Cannot write in the folder {folder}: {reason_of(error)}; choose another one with "
+            "--out."
         ) from error
     with _alone(parts / LOCK, folder):
         if fresh:

@@ -131,7 +131,7 @@ def _read_lines(lines: list[dict[str, str | None]], draft_tokens: int | None) ->
     lengths = [line["length"] for line in lines]
     if None in lengths:
         return _by_draft_length("log lines", accepted, drafted, draft_tokens, len(lines))
-    usable = [line for line in lines if float(line["length"]) > 1]
+    usable = [line for line in lines if float(line["length"]) > 1 and int(line["drafted"])]
     steps = sum(int(line["accepted"]) / (float(line["length"]) - 1) for line in usable)
     if not steps:
         return _by_draft_length("log lines", accepted, drafted, draft_tokens, len(lines))

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sequoia_core.errors import InputError
-from sequoia_core.files import check_integer, check_text
+from sequoia_core.files import check_choice, check_integer, check_text
 from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.tree.token_tree import TokenTree
@@ -44,11 +44,7 @@ class Request:
     def __post_init__(self) -> None:
         check_integer(self.batch_size, "The batch size", low=1, high=MAX_BATCH)
         check_integer(self.max_batch_size, "The largest batch size", low=1, high=MAX_BATCH)
-        if self.draft_sampling not in DRAFT_SAMPLINGS:
-            raise InputError(
-                f"The draft sampling must be one of {', '.join(DRAFT_SAMPLINGS)}, got "
-                f"{self.draft_sampling!r}."
-            )
+        check_choice(self.draft_sampling, "The draft sampling", DRAFT_SAMPLINGS)
         for name in ("target_model", "draft_model", "config_file"):
             _check_word(getattr(self, name), name)
         if self.acceptance is not None:

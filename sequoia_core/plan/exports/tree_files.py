@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.files import read_json, tagged
+from sequoia_core.errors import InputError
+from sequoia_core.files import read_as, tagged
 from sequoia_core.plan.exports.request import Export, Request
 from sequoia_core.plan.exports.values import reach_chances
 from sequoia_core.tree.formats import from_growmap, to_growmap, to_paths
@@ -25,11 +25,7 @@ def growmap_content(tree: TokenTree) -> dict[str, Any]:
 
 def load_growmap(path: str | Path) -> TokenTree:
     """Read a `sequoia-growmap` file into a tree; FileFormatError names the file and the field."""
-    content = read_json(path, GROWMAP)
-    try:
-        return from_growmap(content)
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
+    return read_as(path, GROWMAP, from_growmap)
 
 
 def growmap_export(request: Request) -> Export:
