@@ -14,6 +14,7 @@ from sequoia_core.decode.trace import (
 )
 from sequoia_core.errors import InputError
 from sequoia_core.files import (
+    check_flag,
     check_integer,
     check_list,
     check_number,
@@ -90,14 +91,8 @@ def _step(content: Any, index: int) -> StepTrace:
         _seconds(member(content, "seconds", dict, f"{name}."), f"{name}.seconds"),
         nodes,
         _decision(content.get("decision"), index, f"{name}.decision"),
-        _flag(content.get("captured", False), f"{name}.captured"),
+        check_flag(content.get("captured", False), f"{name}.captured"),
     )
-
-
-def _flag(content: Any, name: str) -> bool:
-    if not isinstance(content, bool):
-        raise InputError(f"{name} must be true or false, got {content!r:.40}.")
-    return content
 
 
 def _decision(content: Any, index: int, name: str) -> Decision | None:
