@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages import _library as library
 from pages._comparison_request import MOST_OWN, Asked, asked
+from pages._comparison_shelf import names
 from pages._inputs import (
     AUTO,
     acceptance_choices,
@@ -46,7 +47,11 @@ def titles() -> list[str]:
 
 def note_mistakes() -> None:
     """Name what the link asks for and no control of this page takes."""
-    choices = {"machine": [AUTO, *library.hardware_names()], "acceptance": acceptance_choices()}
+    choices = {
+        "machine": [AUTO, *library.hardware_names()],
+        "acceptance": acceptance_choices(),
+        "comparison": names(live=True),
+    }
     several = {"methods": list(NAMES), "prompts": titles()}
     note_link_mistakes("compare", choices, several)
 

@@ -19,7 +19,10 @@ from pages._inputs import (
     vector_name,
     vector_note,
 )
+from pages._kept_files import delete_button
+from pages._plan_limits import SAME, limits, other_machine
 from pages._sliders import LINK, exact_slider, slider
+from pages._store import ACCEPTANCE, TREES
 from pages._text import literal
 from pages._url import note_link_mistakes
 from sequoia_core.errors import SequoiaError
@@ -29,7 +32,6 @@ from sequoia_core.plan.optimizer import ALL_FAMILIES, MAX_BUDGET, judge_tree, ma
 from sequoia_core.plan.plan import Plan
 from sequoia_core.plan.what_if import scaled
 
-SAME = "none"
 FAMILY_HELP = (
     "sequoia is the best tree of any shape; empirical lets acceptance depend on the ranks accepted "
     "before; the others are simpler shapes. Trees from files stand here too."
@@ -63,7 +65,7 @@ def note_mistakes() -> None:
 
 
 def family_choices() -> list[str]:
-    """Families to plan, and the session's own trees."""
+    """Families to plan, and the trees that were added."""
     return [*ALL_FAMILIES, *library.tree_names()]
 
 
@@ -72,8 +74,8 @@ def plan_controls() -> Planned | None:
     acceptance = _draft()
     hardware = _machine()
     family, sliders, automatic = _tree()
-    branch, batch, scale = _limits()
-    versus = _versus()
+    branch, batch, scale = limits()
+    versus = other_machine()
     add_file()
     wishes = {"max_branch": branch, "batch_size": batch}
     if automatic:
@@ -107,6 +109,7 @@ def _draft() -> str:
         temperature = slider("Temperature", "temperature", 0.05)
     name = vector_name(choice, temperature or 0.0)
     vector_note(name, temperature)
+    delete_button(ACCEPTANCE, choice, key="delete_acceptance")
     return name
 
 
@@ -136,37 +139,9 @@ def _tree() -> tuple[str, object, bool]:
             help="Let the hardware profile choose the budget and depth with the best speedup.",
         )
     family = st.selectbox("Family", family_choices(), key="family", bind=LINK, help=FAMILY_HELP)
-    own = library.tree(family) is not None
+    own = family in library.tree_names()
+    delete_button(TREES, family, key="delete_tree")
     return family, st.container(), automatic or own
-
-
-def _limits() -> tuple[int, int, float]:
-    st.markdown("**Limits and what-ifs**")
-    branch = slider("Most children of a node", "branch", 1)
-    batch = slider(
-        "Batch size",
-        "batch",
-        1,
-        help="Sequences decoded together: every pass then takes so many times the tokens.",
-    )
-    scale = slider(
-        "Acceptance times",
-        "scale",
-        0.05,
-        help="A better or a worse draft: the first child is accepted so many times as often, the "
-        "others move along, and all is planned again.",
-    )
-    return branch, batch, scale
-
-
-def _versus() -> str:
-    return st.selectbox(
-        "Compare with",
-        [SAME, *library.hardware_names()],
-        key="versus",
-        bind=LINK,
-        help="A second profile: what this tree would be worth there, and what would be best there.",
-    )
 
 
 def _try(

@@ -67,9 +67,8 @@ def link_mistakes(parameters: Mapping[str, str], choices: Mapping[str, list[str]
             mistakes.append(_number_mistake(parameters[key], allowed))
     for key, options in choices.items():
         if key in parameters and parameters[key] not in options:
-            mistakes.append(
-                f"There is no {key} called “{parameters[key]}”; there are: {', '.join(options)}."
-            )
+            known = f"there are: {', '.join(options)}" if options else "there is none yet"
+            mistakes.append(f"There is no {key} called “{parameters[key]}”; {known}.")
     return [f"{mistake} The link's value was left out." for mistake in mistakes if mistake]
 
 

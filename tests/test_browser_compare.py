@@ -58,10 +58,14 @@ def test_a_comparison_by_link_runs_is_left_comes_back_is_saved_and_loaded(visit,
     for chart in ("speedup", "tokens", "time"):
         expect(visitor.page.locator(f".st-key-comparison_{chart} canvas").first).to_be_visible()
 
+    visitor.page.reload()
+    basis.wait_for()
+    expect(answer(visitor)).to_contain_text(verdict(comparison)[0])
+
     other = arrive(visit(color_scheme="dark"))
-    other.page.get_by_text("Nothing has been compared yet").wait_for()
     other.button("load_comparison").click()
     other.page.locator("input[type=file]").set_input_files(files["json"])
+    other.page.get_by_text("Loaded from").wait_for()
     expect(answer(other)).to_contain_text(verdict(comparison)[0])
     content = json.loads(files["json"].read_text())
     content["runs"][3]["steps"] = 0
@@ -77,6 +81,8 @@ def test_a_comparison_is_stopped_and_its_rounds_stay(visit):
     visitor.page.get_by_text(LOADED).wait_for(timeout=LOAD_MILLISECONDS)
     visitor.button("compare").click()
     visitor.page.get_by_text(re.compile(r"So far \d+ of 300 runs")).wait_for(timeout=240_000)
+    visitor.page.reload()
+    visitor.page.get_by_text(re.compile(r"So far \d+ of 300 runs")).wait_for()
     visitor.button("compare_stop").click()
     visitor.page.get_by_text("Stopped. The rounds that were done are kept below.").wait_for()
     expect(visitor.page.get_by_text(re.compile(r"So far \d+ of 300 runs"))).to_be_visible()
