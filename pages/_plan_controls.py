@@ -27,6 +27,7 @@ from pages._text import literal
 from pages._url import note_link_mistakes
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.exports.registry import EXPORTS
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.optimizer import ALL_FAMILIES, MAX_BUDGET, judge_tree, make_plan
 from sequoia_core.plan.plan import Plan
@@ -60,6 +61,7 @@ def note_mistakes() -> None:
         "versus": [SAME, *library.hardware_names()],
         "acceptance": acceptance_choices(),
         "family": family_choices(),
+        "export": ["plan", *EXPORTS],
     }
     note_link_mistakes("plan", choices)
 

@@ -21,8 +21,8 @@ def slider(label: str, key: str, step: float, **options) -> float:
     )
 
 
-def number(place, label: str, key: str) -> int:
-    """A box for a whole number, drawn into `place`."""
+def number(place, label: str, key: str) -> float:
+    """A box for a number, whole where its default is, drawn into `place`."""
     allowed = RANGES[key]
     return place.number_input(label, allowed.low, allowed.high, allowed.default, key=key, bind=LINK)
 

@@ -284,6 +284,15 @@ def test_a_measurement_of_the_tree_joins_the_table_and_another_tree_takes_it_awa
     assert says(app, "The last measurement was of another tree.")
 
 
+def test_a_link_names_an_export_and_a_number_that_the_page_cannot_take():
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["export"], app.query_params["batch"] = "pdf", "2.5"
+    app.run().switch_page("pages/plan.py").run()
+    whole, export = (shown.value for shown in app.warning)
+    assert whole == "The batch size must be a whole number, got 2.5: 2 was taken."
+    assert "There is no export called “pdf”; there are: plan, growmap" in export
+
+
 def test_the_map_s_colours_turn_at_plain_decoding():
     assert _scale(0.5, 2.0)[0] != _scale(1.0, 2.0)[0]
     assert _scale(1.0, 2.0)[-1] == _scale(0.2, 3.0)[-1]
