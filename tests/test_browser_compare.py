@@ -31,6 +31,19 @@ def answer(visitor: Visitor):
     return visitor.page.locator(".st-key-verdict")
 
 
+def assert_no_table_scrolls_sideways(visitor: Visitor) -> None:
+    """At the width of a small laptop, in both tables of figures."""
+    visitor.page.set_viewport_size({"width": 1280, "height": 800})
+    visitor.page.get_by_text("Beside the plan, and where the time goes").click()
+    tables = visitor.page.get_by_test_id("stDataFrame")
+    expect(tables).to_have_count(2)
+    for table in tables.all():
+        table.scroll_into_view_if_needed()
+        rows = table.locator(".dvn-scroller")
+        rows.wait_for()
+        assert rows.evaluate("shown => shown.scrollWidth <= shown.clientWidth")
+
+
 def test_a_comparison_by_link_runs_is_left_comes_back_is_saved_and_loaded(visit, tmp_path):
     visitor = arrive(visit(), **TINY)
     visitor.page.get_by_text("24 runs (3 methods × 2 temperatures × 2 prompts").wait_for()
@@ -57,6 +70,8 @@ def test_a_comparison_by_link_runs_is_left_comes_back_is_saved_and_loaded(visit,
     assert all(sentence in said for sentence in verdict(comparison))
     for chart in ("speedup", "tokens", "time"):
         expect(visitor.page.locator(f".st-key-comparison_{chart} canvas").first).to_be_visible()
+
+    assert_no_table_scrolls_sideways(visitor)
 
     visitor.page.reload()
     basis.wait_for()
