@@ -7,10 +7,11 @@ import streamlit as st
 
 from pages import _comparison_shelf as shelf
 from pages._data_folder import kept_words
+from pages._file_kinds import page_for
 from pages._store import MAX_NAME
 from pages._text import literal
 from sequoia_core.errors import SequoiaError
-from sequoia_core.measure.comparison_file import MAX_BYTES, to_csv, to_json
+from sequoia_core.measure.comparison_file import KIND, MAX_BYTES, to_csv, to_json
 
 
 def shelf_row(*, live: bool) -> str | None:
@@ -34,7 +35,12 @@ def _picker(names: list[str]) -> str:
     if st.session_state.get("shown_comparison") not in names:
         st.session_state.shown_comparison = names[0]
     name = st.selectbox(
-        "Comparison", names, key="shown_comparison", persist_state="session", width="stretch"
+        "Comparison",
+        names,
+        key="shown_comparison",
+        persist_state="session",
+        on_change=_try,
+        width="stretch",
     )
     if st.query_params.get("comparison") != name:
         # Not bound: the newest would be the default, and so no part of the link.
@@ -84,7 +90,8 @@ def _delete(name: str) -> None:
     _try(lambda: shelf.delete(name))
 
 
-def _try(change: Callable[[], object]) -> None:
+def _try(change: Callable[[], object] = bool) -> None:
+    """Make a change; a mistake of an earlier one is told no more."""
     st.session_state.comparison_mistake = ""
     try:
         change()
@@ -111,5 +118,8 @@ def _take_upload() -> None:
     st.session_state.comparison_mistake = ""
     if upload is None:
         return
-    _try(lambda: shelf.load(upload.name, upload.getvalue()))
+    data = upload.getvalue()
+    _try(lambda: shelf.load(upload.name, data))
+    if st.session_state.comparison_mistake:
+        st.session_state.comparison_mistake += page_for(data, here=KIND)
     st.session_state.load_comparison = False  # Closed, so that it hides nothing.

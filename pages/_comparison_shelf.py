@@ -74,8 +74,10 @@ def load(file_name: str, data: bytes) -> str:
     """Take in a file. Returns its name. Raises FileFormatError with the field, InputError."""
     stem = PurePath(file_name).name
     source = _printable(stem)
-    text = content(parse_comparison(data, source), source)
-    name = library.store().put(COMPARISONS, PurePath(stem).stem, text, taken=_unsaved())
+    text, kept = content(parse_comparison(data, source), source), library.store()
+    wished = PurePath(stem).stem
+    name = kept.same(COMPARISONS, wished, text)
+    name = name or kept.put(COMPARISONS, wished, text, taken=_unsaved())
     st.session_state.shown_comparison = name
     return name
 

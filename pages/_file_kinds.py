@@ -75,6 +75,17 @@ def told(file_name: str, data: bytes) -> list[Part]:
     return [part(SHELVES[kind], stem, value)]
 
 
+def page_for(data: bytes, *, here: str) -> str:
+    """A sentence that names the page which takes a file of this kind; empty for the kind `here`."""
+    try:
+        content = parse_json(data, "")
+    except FileFormatError:
+        return ""
+    kind = str(content.get("format")).removeprefix("sequoia-") if isinstance(content, dict) else ""
+    page = ELSEWHERE.get(kind) or ("Plan" if kind in READERS and kind not in UNTAGGED else "")
+    return f" The page {page} takes it." if page and kind != here else ""
+
+
 def _parts(report: Report) -> list[Part]:
     """A report's profile and vectors, and its tree where it speculates."""
     found = [

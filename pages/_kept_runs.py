@@ -54,8 +54,9 @@ def keep_run(store: Store, record: Record) -> None:
 def keep_loaded(view: RunView) -> RunView:
     """The same run, kept; or with the reason why it is not."""
     try:
-        stem = view.source.removesuffix(".json")
-        return replace(view, kept=library.store().put_newest(RUNS, stem, kept_bytes(view)))
+        stem, data, store = view.source.removesuffix(".json"), kept_bytes(view), library.store()
+        name = store.same(RUNS, stem, data) or store.put_newest(RUNS, stem, data)
+        return replace(view, kept=name)
     except SequoiaError as error:
         return replace(view, unkept=str(error))
 

@@ -81,7 +81,7 @@ def add_file(file_name: str, data: bytes) -> list[tuple[str, str]]:
     a report holds.
 
     Returns (shelf, name) of each part. Nothing of an earlier file is lost: an equal name gets a
-    number. Raises FileFormatError, with the field, for anything else.
+    number, unless the content is equal too. Raises FileFormatError, with the field, for the rest.
     """
     if len(data) > MAX_BYTES:
         raise FileFormatError(
@@ -133,6 +133,8 @@ def delete(shelf: str, name: str) -> None:
 
 def _keep(kept: Store, new: Part) -> str:
     """A name that is no preset's and on no shelf, since a note names it without its shelf."""
+    if name := kept.same(new.shelf, new.stem, new.data):
+        return name
     taken = {*_presets(), *(name for shelf in INPUTS for name in kept.names(shelf))}
     return kept.put(new.shelf, new.stem, new.data, taken=taken)
 

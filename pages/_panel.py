@@ -91,7 +91,7 @@ def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:
     predicted = f"{plan.speedup:.2f}×" if plan and plan.speedup else "–"
     measured = view.measured_speedup if view else None
     rate = view.tokens / view.seconds if view and view.seconds else None
-    figures = st.grid(4, min_column_width=150)
+    figures = st.grid(4, min_column_width=136)
     figures.metric(
         "Predicted speedup",
         predicted,

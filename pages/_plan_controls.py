@@ -21,7 +21,7 @@ from pages._inputs import (
 )
 from pages._kept_files import delete_button
 from pages._plan_limits import SAME, limits, other_machine
-from pages._sliders import LINK, exact_slider, slider
+from pages._sliders import LINK, PLAN, auto_switch, exact_slider, slider
 from pages._store import ACCEPTANCE, TREES
 from pages._text import literal
 from pages._url import note_link_mistakes
@@ -133,13 +133,7 @@ def _tree() -> tuple[str, object, bool]:
     heading, switch = st.columns([1, 1], vertical_alignment="center")
     heading.markdown("**Tree**")
     with switch.container(horizontal_alignment="right"):
-        automatic = st.toggle(
-            "Auto",
-            True,
-            key="auto",
-            bind=LINK,
-            help="Let the hardware profile choose the budget and depth with the best speedup.",
-        )
+        automatic = auto_switch(PLAN)
     family = st.selectbox("Family", family_choices(), key="family", bind=LINK, help=FAMILY_HELP)
     own = family in library.tree_names()
     delete_button(TREES, family, key="delete_tree")

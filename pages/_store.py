@@ -86,6 +86,15 @@ class Store:
             raise
         return name
 
+    def same(self, kind: str, stem: str, data: bytes) -> str | None:
+        """The name under which these very bytes are kept already, if it is near `stem`."""
+        stem = printable(stem) or kind
+        for name in self.names(kind):
+            near = name == stem or name.startswith(f"{stem} (")
+            if near and self.stamp(kind, name)[2] == len(data) and self.read(kind, name) == data:
+                return name
+        return None
+
     def put_newest(self, kind: str, stem: str, data: bytes) -> str:
         """As `put`, but where the kind is full the oldest goes."""
         _check_size(kind, stem, data)

@@ -5,13 +5,14 @@ import re
 import streamlit as st
 
 from pages._data_folder import kept_words
+from pages._file_kinds import page_for
 from pages._generate import RunView
 from pages._kept_runs import delete_run, keep_loaded, kept_runs, run_line, show_kept
 from pages._run_file import loaded, recorded
 from pages._shown_run import show_loaded, shown_run
 from pages._store import LIMITS, RUNS
 from pages._text import literal
-from sequoia_core.decode.trace_file import MAX_BYTES, trace_text
+from sequoia_core.decode.trace_file import KIND, MAX_BYTES, trace_text
 from sequoia_core.errors import SequoiaError
 
 
@@ -62,8 +63,8 @@ def _kept(view: RunView | None) -> None:
             st.button("Show", key="show_kept", on_click=_try, args=(show_kept, name))
             st.button("Delete", key="delete_run", on_click=_try, args=(delete_run, name))
     st.caption(
-        f"It is shown in place of your run. The newest {LIMITS[RUNS].most} runs are at hand here. "
-        f"{kept_words()}"
+        "What you load is shown in place of your run, which stays at hand. The newest "
+        f"{LIMITS[RUNS].most} runs can be shown again. {kept_words()}"
     )
 
 
@@ -81,11 +82,12 @@ def _take_upload() -> None:
     st.session_state.trace_mistake = ""
     if upload is None:
         return
+    data = upload.getvalue()
     try:
-        show_loaded(keep_loaded(loaded(upload.getvalue(), upload.name)))
+        show_loaded(keep_loaded(loaded(data, upload.name)))
         st.session_state.load_trace = False  # Closed, so that it hides nothing of the run.
     except SequoiaError as error:
-        st.session_state.trace_mistake = str(error)
+        st.session_state.trace_mistake = f"{error}{page_for(data, here=KIND)}"
 
 
 def _file_name(view: RunView) -> str:

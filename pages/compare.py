@@ -9,6 +9,7 @@ from pages._comparison_panel import panel
 from pages._comparison_request import Asked, effort_words
 from pages._comparison_shelf import delete, proposed_name, put, rejoin_linked
 from pages._frame import ensure_frame
+from pages._sliders import COMPARE, keep_apart
 from pages._state import server, session_id
 from sequoia_core.errors import SequoiaError
 
@@ -16,6 +17,7 @@ from sequoia_core.errors import SequoiaError
 @st.fragment
 def page() -> None:
     """Controls on the left, results on the right; the controls rerun only this."""
+    keep_apart(COMPARE)
     rejoin_linked()
     note_mistakes()
     sides = st.container(horizontal=True, gap="large", wrap=False)

@@ -11,7 +11,7 @@ from pages._frame import ensure_frame
 from pages._generate import Record, Request, RunView, generate_work
 from pages._kept_runs import keep_run, new_name, rejoin_linked
 from pages._panel import panel
-from pages._sliders import RUN
+from pages._sliders import EXPLORE, RUN, keep_apart
 from pages._state import server, session_id
 from pages._trace_files import trace_files
 from sequoia_core.decode.settings import GenerationSettings
@@ -23,6 +23,7 @@ from sequoia_core.tree.token_tree import TokenTree
 @st.fragment
 def page() -> None:
     """Controls on the left, plan and run on the right; the controls rerun only this."""
+    keep_apart(EXPLORE)
     rejoin_linked()
     note_mistakes()
     sides = st.container(horizontal=True, gap="large", wrap=False)

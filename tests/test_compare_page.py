@@ -153,7 +153,9 @@ def test_a_file_is_shown_as_the_core_sees_it_renamed_and_deleted():
 
 def test_equal_names_get_a_number_and_a_wrong_file_changes_nothing():
     data = to_json(steady(1, chain=2.0)).encode()
-    app = load(load(open_compare(), data), data + b" ")
+    app = load(load(open_compare(), data), to_json(steady(1, chain=1.5)).encode())
+    load(app, data)  # It is kept already.
+    app.selectbox(key="shown_comparison").set_value("theirs (2)").run()
     assert app.selectbox(key="shown_comparison").options == ["theirs (2)", "theirs"]
     assert "Over 2 repeats such an interval holds in 50% of cases" in answer(app)
     load(app, data.replace(b'"tokens": 12', b'"tokens": -1', 1), "bad.json")

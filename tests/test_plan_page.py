@@ -293,6 +293,19 @@ def test_a_link_names_an_export_and_a_number_that_the_page_cannot_take():
     assert "There is no export called “pdf”; there are: plan, growmap" in export
 
 
+def test_explore_and_plan_have_each_a_tree_size_of_their_own():
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["budget"] = "40"
+    app.run().switch_page("pages/plan.py").run()
+    best = make_plan(VECTOR, PROFILE)
+    assert app.toggle(key="auto").value
+    assert app.slider(key="budget").value == best.budget
+    app.switch_page("pages/explore.py").run()
+    assert (app.toggle(key="auto").value, app.slider(key="budget").value) == (False, 40)
+    app.switch_page("pages/plan.py").run()
+    assert (app.toggle(key="auto").value, app.slider(key="budget").value) == (True, best.budget)
+
+
 def test_the_map_s_colours_turn_at_plain_decoding():
     assert _scale(0.5, 2.0)[0] != _scale(1.0, 2.0)[0]
     assert _scale(1.0, 2.0)[-1] == _scale(0.2, 3.0)[-1]

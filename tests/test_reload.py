@@ -66,6 +66,28 @@ def test_added_files_of_every_kind_are_there_in_a_new_session_with_the_same_valu
     assert "small" in model_a_gpu(open_hardware()).selectbox(key="target_shape").options
 
 
+def test_the_same_file_added_again_is_not_kept_twice(data):
+    for _ in range(2):
+        upload(open_plan(), "mine.json", VECTOR.to_dict())
+        load(open_compare(), to_json(steady(1, chain=2.0)).encode())
+        upload_run(open_app(), "run.json", trace_text(recorded_run()))
+    assert [path.name for path in sorted(data.rglob("*.json"))] == [
+        "mine.json", "theirs.json", "run.json",
+    ]  # fmt: skip
+    upload(open_plan(), "mine.json", VECTOR.to_dict() | {"origin": "another"})
+    assert open_plan().selectbox(key="acceptance").options[-1] == "mine (2)"
+
+
+def test_a_file_of_another_page_is_sent_there():
+    comparison, run = to_json(steady(1, chain=2.0)), trace_text(recorded_run())
+    [error] = errors(load(open_compare(), run.encode()))
+    assert error.endswith("its format is 'sequoia-trace'. The page Explore takes it.")
+    [error] = errors(upload_run(open_app(), "theirs.json", comparison))
+    assert error.endswith("its format is 'sequoia-benchmark'. The page Compare takes it.")
+    [error] = errors(upload_run(open_app(), "theirs.json", json.dumps(VECTOR.to_dict())))
+    assert error.endswith("The page Plan takes it.")
+
+
 def test_a_link_names_an_added_profile_and_vector():
     upload(open_plan(), "my gpu.json", TOY.to_dict())
     app = open_app(hardware="my gpu")
