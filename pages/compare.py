@@ -20,7 +20,7 @@ def page() -> None:
     keep_apart(COMPARE)
     rejoin_linked()
     note_mistakes()
-    sides = st.container(horizontal=True, gap="large", wrap=False)
+    sides = st.container(horizontal=True, gap="large", wrap=False, key="sides")
     left, right = sides.container(width=276), sides.container(width="stretch")
     with left:
         buttons = st.container()

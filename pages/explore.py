@@ -26,7 +26,7 @@ def page() -> None:
     keep_apart(EXPLORE)
     rejoin_linked()
     note_mistakes()
-    sides = st.container(horizontal=True, gap="large", wrap=False)
+    sides = st.container(horizontal=True, gap="large", wrap=False, key="sides")
     left, right = sides.container(width=276), sides.container(width="stretch")
     with left:
         prompt = prompt_box()

@@ -13,7 +13,7 @@ def page() -> None:
     """Controls on the left, the plan on the right; the controls rerun only this."""
     keep_apart(PLAN)
     note_mistakes()
-    sides = st.container(horizontal=True, gap="large", wrap=False)
+    sides = st.container(horizontal=True, gap="large", wrap=False, key="sides")
     left, right = sides.container(width=276), sides.container(width="stretch")
     with left:
         planned = plan_controls()

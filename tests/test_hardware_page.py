@@ -164,10 +164,10 @@ def test_a_measurement_stands_beside_its_roofline_with_the_error():
     limits = ["memory alone", "computing alone"]
     assert curves(app) == [["mine", "modelled", *limits]] * 2
     assert says(app, twin.words)
-    rows = table(app, "modelled from", "target, median error").set_index("profile")
+    rows = table(app, "modelled from", "target, median").set_index("profile")
     assert rows.loc["mine", "modelled from"] == "measured figures"
     median, worst = twin.differences[0].median, twin.differences[1].worst
-    assert rows.loc["mine", "target, median error"] == pytest.approx(100 * median)
+    assert rows.loc["mine", "target, median"] == pytest.approx(100 * median)
     assert rows.loc["mine", "draft, worst"].startswith(f"{worst:+.0%} at ")
 
 
