@@ -9,13 +9,13 @@ import pytest
 from traces import PARENTS, recorded_run
 
 from sequoia_core.decode.trace_file import (
-    MAX_BYTES,
     parse_trace,
     read_trace,
     trace_text,
     write_trace,
 )
 from sequoia_core.errors import FileFormatError
+from sequoia_core.files import MAX_BYTES
 
 LATER = (
     "stopped",
