@@ -23,12 +23,13 @@ from sequoia_core.measure.comparison import BASELINE, NAMES
 
 DEFAULT_METHODS = [BASELINE, "chain", "sequoia"]
 DEFAULT_TEMPERATURES = "0, 0.6"
-# The last of the bundled openings tune assisted generation, so that it is not judged on what tuned it.
+# The last of the bundled openings tune assisted generation: it is not judged on what tuned it.
 TUNING, DEFAULT_PROMPTS = 3, 6
 METHODS_HELP = (
-    "All methods of Explore, and Hugging Face's own generate and assisted generation as transformers "
-    "ships them, the latter with its number of draft tokens tuned first; “-packed” is the same on "
-    "weights that this engine has packed for a CPU. Plain decoding (autoregressive) runs in any case."
+    "All methods of Explore, and Hugging Face's own generate and assisted generation as "
+    "transformers ships them, the latter with its number of draft tokens tuned first; “-packed” is "
+    "the same on weights that this engine has packed for a CPU. Plain decoding (autoregressive) "
+    "runs in any case."
 )
 OWN_HELP = f"One prompt a line, at most {MOST_OWN}. They come after the bundled ones."
 

@@ -72,7 +72,7 @@ def test_every_method_is_planned_for_every_temperature_beside_plain_decoding():
     assert wanted.proposals[5].entry.budget == plan.budget
     assert (wanted.effort.measured, wanted.effort.warm_up) == (4 * 2 * 2 * 2, 8)
     assert "32 runs (4 methods × 2 temperatures × 2 prompts × 2 repeats)" in effort_words(wanted)
-    assert "134 to tune hf-assisted" in effort_words(request(methods=["hf-assisted"]))
+    assert "134 to tune assisted generation" in effort_words(request(methods=["hf-assisted"]))
 
 
 def test_a_fixed_size_holds_for_all_methods_but_auto_and_chains():
@@ -167,7 +167,7 @@ def test_equal_names_get_a_number_and_a_wrong_file_changes_nothing():
 
 def test_names_of_comparisons_and_their_files_tell_what_they_are():
     assert shelf.proposed_name((BASELINE, "sequoia"), (0.0, 0.6)) == "sequoia at 0, 0.6"
-    assert shelf.proposed_name(NAMES, (1.0,)).endswith("and 7 more at 1")
+    assert shelf.proposed_name(NAMES, (1.0,)).endswith(f"and {len(NAMES) - 4} more at 1")
     stem = shelf.file_stem("a/b: “c” at 0, 0.6", steady(1, chain=2.0))
     assert stem == "compare-a-b-c-at-0-0.6-2026-11-24"
 
