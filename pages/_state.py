@@ -14,7 +14,7 @@ from pages._worker import Job, Worker
 class Server:
     """The one worker of this process and its latest load of a model pair.
 
-    live: jobs that a link names while they last, and what each fills.
+    live: jobs that a link names while they last, and what each fills, by “kind name”.
     """
 
     worker: Worker
@@ -27,6 +27,14 @@ class Server:
         for known in over:
             self.live.pop(known, None)
         self.live[name] = job, record
+
+    def live_names(self, kind: str) -> set[str]:
+        """Names of this kind whose jobs have not ended, without the kind."""
+        return {
+            name.removeprefix(f"{kind} ")
+            for name, (job, _) in list(self.live.items())
+            if job.active and name.startswith(f"{kind} ")
+        }
 
 
 @st.cache_resource(show_spinner=False)

@@ -320,6 +320,17 @@ def test_a_bad_request_gets_one_sentence_and_the_finished_run_stays(
     assert metric(finished_app, "Measured speedup") != "–"
 
 
+def test_a_run_that_is_stopped_in_the_queue_says_that_nothing_was_written():
+    gate = threading.Event()
+    ahead = server().worker.submit("generation", "someone else", lambda job: gate.wait(20))
+    wait_for(lambda: server().worker.snapshot(ahead).state == RUNNING, 240)
+    app = press(press(open_app(), "generate"), "stop")
+    gate.set()
+    assert app.session_state["job"].state == STOPPED
+    assert says(app.run(), "Stopped before anything was written.")
+    assert "run" not in app.query_params
+
+
 def test_moving_budget_and_temperature_changes_the_plan():
     app = open_app(budget="16", depth="4")
     first = metric(app, "Predicted speedup")

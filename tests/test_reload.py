@@ -14,6 +14,7 @@ from traces import recorded_run
 
 from pages._comparing import Comparing, content
 from pages._generate import Record
+from pages._profiling import Profiling
 from pages._run_file import loaded
 from pages._state import server
 from pages._store import ACCEPTANCE, COMPARISONS, HARDWARE, RUNS, SHAPES, TREES, Store
@@ -242,6 +243,25 @@ def test_what_is_measured_is_kept_as_it_grows_and_told_where_it_cannot_be(tmp_pa
     lost.save(Store(tmp_path / "file"))
     assert "Cannot write to" in lost.mistake
     assert not lost.kept
+
+
+def test_a_page_loaded_again_finds_the_measurement_of_the_machine_that_is_under_way():
+    profiling = Profiling([128])
+    job = Job(1, "the tab before", "profile", lambda job: None, lambda job: False, RUNNING)
+    server().announce(f"measuring {profiling.id}", job, profiling)
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["measuring"] = profiling.id
+    app.run().switch_page("pages/hardware.py").run()
+    assert app.session_state["profile_job"] is job
+    assert app.button(key="profile").disabled
+    assert server().live_names("measuring") == {profiling.id}
+    press(app, "profile_stop")
+    assert job.stop.is_set()
+    job.state = "stopped"
+    app.run()
+    assert "measuring" not in app.query_params
+    assert not app.button(key="profile").disabled
+    assert server().live_names("measuring") == set()
 
 
 # Runs
