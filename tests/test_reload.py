@@ -1,6 +1,7 @@
 """Nothing that a visitor made is lost when a page is loaded again, in another tab or later."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from comparisons import steady
@@ -14,6 +15,7 @@ from traces import recorded_run
 
 from pages._comparing import Comparing, content
 from pages._generate import Record
+from pages._kept_runs import keep_run, run_line
 from pages._profiling import Profiling
 from pages._run_file import loaded
 from pages._state import server
@@ -286,6 +288,24 @@ def test_a_finished_run_is_shown_again_by_its_link_at_the_step_of_the_link():
     assert warnings(open_app(run=own.kept)) == [
         f"There is no run called “{own.kept}” on this machine. The link's value was left out."
     ]
+
+
+def test_a_run_is_kept_by_the_worker_and_told_where_it_cannot_be(tmp_path):
+    view = loaded(trace_text(recorded_run()).encode(), "x")
+    record = Record(replace(view, source=""), "20261124-101500-sequoia-5")
+    store = Store(tmp_path / "kept")
+    keep_run(store, Record(replace(view, summary=None), "never begun"))
+    keep_run(store, record)
+    assert store.names(RUNS) == ["20261124-101500-sequoia-5"] == [record.read().kept]
+    assert run_line(record.read().kept) == "24 Nov 2026, 10:15 UTC: sequoia, 5 nodes"
+    assert run_line("theirs") == "theirs"
+    (tmp_path / "file").touch()
+    lost = Record(view, "lost")
+    keep_run(Store(tmp_path / "file"), lost)
+    app = open_app()
+    app.session_state["record"] = lost
+    assert says(app.run(), "This run is not kept, so it goes with this page: Cannot write to")
+    assert "run" not in app.query_params
 
 
 def test_a_loaded_run_is_there_again_with_the_name_of_its_file():
