@@ -451,6 +451,10 @@ def test_the_target_of_ones_own_models_can_be_offloaded(finished_app):
     assert any("(offloaded)" in shown.value for shown in app.markdown)
     assert any("MB of main memory" in shown.value for shown in app.caption)
     assert not any("Stand-in" in shown.value for shown in app.caption)
+    again = AppTest.from_function(sidebar_alone, default_timeout=60).run()
+    assert again.text_input(key="target").value == str(models / "stories-27m")
+    assert again.text_input(key="draft").value == str(models / "stories-1m")
+    assert again.toggle(key="offload_target").value
     app.segmented_control(key="pair_source").set_value("Bundled").run()
     load_cost(app, "as it is")
     assert not server().worker.resident.pair.offloaded
