@@ -124,7 +124,7 @@ def _printable(text: str) -> str:
 
 
 def _free(stem: str) -> str:
-    live = {name.partition(" ")[2] for name in server().live}
+    live = server().live_names("comparison")
     taken = {*_unsaved(), *library.store().names(COMPARISONS), *live}
     stem = printable(stem) or "comparison"
     numbered = (f"{stem} ({number})" for number in range(2, 2 * MOST + len(live) + 2))

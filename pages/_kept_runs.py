@@ -22,7 +22,7 @@ NAME = re.compile(r"(\d{8}-\d{6})-([a-z-]+)-(\d+)(.*)")
 def new_name(method: str, budget: int) -> str:
     """A name for a run that begins now, which its link has from the first step on."""
     stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{method}-{budget}"
-    taken = {*library.store().names(RUNS), *(name.partition(" ")[2] for name in server().live)}
+    taken = {*library.store().names(RUNS), *server().live_names("run")}
     return next(
         name for name in (stem, *(f"{stem}-{i}" for i in range(2, 99))) if name not in taken
     )

@@ -5,7 +5,7 @@ import streamlit as st
 from pages import _library as library
 from pages._job_line import job_line
 from pages._profiling import Profiling, profile_work
-from pages._state import server, session_id, touch
+from pages._state import rejoin, server, session_id, touch
 from pages._worker import Job
 from sequoia_core.errors import SequoiaError
 
@@ -18,13 +18,33 @@ ROOM = 64
 
 def measure_machine() -> None:
     """Polls while the session's measurement is queued or running."""
+    _rejoin_linked()
     active = _active()
+    _link(active)
     st.fragment(_measure, run_every=0.5 if active else None)(active)
 
 
 def _active() -> bool:
     job: Job | None = st.session_state.get("profile_job")
     return job is not None and job.active
+
+
+def _rejoin_linked() -> None:
+    """Once a session: a page that was loaded again goes on with the measurement it had begun."""
+    if "measuring_linked" not in st.session_state:
+        name = st.session_state.measuring_linked = st.query_params.get("measuring", "")
+        if found := rejoin(f"measuring {name}"):
+            st.session_state.update(profile_job=found[0], profiling=found[1])
+
+
+def _link(active: bool) -> None:
+    """Name the measurement in the link while it lasts; afterwards its profile is in the pickers."""
+    if active:
+        name = st.session_state.profiling.id
+        if st.query_params.get("measuring") != name:
+            st.query_params["measuring"] = name
+    elif "measuring" in st.query_params:
+        del st.query_params["measuring"]
 
 
 def _measure(was_active: bool) -> None:
@@ -88,6 +108,7 @@ def _start() -> None:
     except SequoiaError as error:
         st.session_state.profile_note = str(error)
         return
+    server().announce(f"measuring {profiling.id}", job, profiling)
     st.session_state.update(profile_job=job, profiling=profiling, profile_note="")
 
 

@@ -45,9 +45,7 @@ def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
     with figures:
         _metrics(controls.plan, view)
     with progress:
-        job_line(
-            job, doing="Generating", stopped="Stopped. What was made until then is kept below."
-        )
+        job_line(job, doing="Generating", stopped=_stopped_words())
         loaded_note()
     with picker:
         step, racing = _picked(view, live=was_active)
@@ -65,6 +63,14 @@ def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
             run_details(view, step)
             run_acceptance(view)
             what_if(view, controls.plan)
+
+
+def _stopped_words() -> str:
+    """What a stop left of the newest run; one that had not begun leaves the run before it."""
+    record = st.session_state.get("record")
+    if record is not None and record.read().steps:
+        return "Stopped. What was made until then is kept below."
+    return "Stopped before anything was written."
 
 
 def _picked(view: RunView | None, *, live: bool) -> tuple[StepTrace | None, bool]:

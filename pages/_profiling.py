@@ -1,7 +1,8 @@
 """Measuring this machine's profile for the loaded pair, as a job of the worker."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import uuid4
 
 from pages._worker import Job, Worker
 from sequoia_core.errors import ModelError
@@ -12,10 +13,14 @@ Keep = Callable[[HardwareProfile, str], str]
 
 @dataclass(slots=True)
 class Profiling:
-    """One profile on its way; `name` is what it is kept as, empty until it is done."""
+    """One profile on its way; `name` is what it is kept as, empty until it is done.
+
+    id: what the link calls it meanwhile.
+    """
 
     context_lengths: list[int]
     name: str = ""
+    id: str = field(default_factory=lambda: uuid4().hex[:8])
 
 
 def profile_work(worker: Worker, profiling: Profiling, keep: Keep) -> Callable[[Job], None]:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages._pair import PairChoice, load_work
+from pages._pair import PairChoice
 from pages._state import server, session_id
 from pages._worker import FAILED, QUEUED
 from sequoia_core.decode.shapes import SHAPES, TARGETS
@@ -10,6 +10,7 @@ from sequoia_core.errors import SequoiaError
 
 BUNDLED, OWN = "Bundled", "Your own"
 AS_IT_IS = "as it is"
+DTYPES = ["auto", "float32", "bfloat16", "float16"]
 
 
 def sidebar() -> None:
@@ -21,10 +22,12 @@ def sidebar() -> None:
 
 def _model_pair(was_active: bool) -> None:
     st.subheader("Model pair")
+    # A page loaded again, or opened later, begins with what was chosen for the pair that it finds.
+    first: PairChoice = st.session_state.setdefault("pair_at_first", server().choice)
     source = st.segmented_control(
         "Source",
         [BUNDLED, OWN],
-        default=BUNDLED,
+        default=OWN if first.target else BUNDLED,
         required=True,
         key="pair_source",
         label_visibility="collapsed",
@@ -33,16 +36,14 @@ def _model_pair(was_active: bool) -> None:
     )
     target = draft = cost = None
     if source == OWN:
-        target = _model_name("Target", "target", "Qwen/Qwen3-1.7B")
-        draft = _model_name("Draft", "draft", "Qwen/Qwen3-0.6B")
+        target = _model_name("Target", "target", "Qwen/Qwen3-1.7B", first.target)
+        draft = _model_name("Draft", "draft", "Qwen/Qwen3-0.6B", first.draft)
     else:
-        cost = _cost()
+        cost = _cost(first.cost)
     device_column, dtype_column = st.columns(2)
-    device = device_column.selectbox("Device", devices(), key="device", persist_state="session")
-    dtype = dtype_column.selectbox(
-        "Dtype", ["auto", "float32", "bfloat16", "float16"], key="dtype", persist_state="session"
-    )
-    offload = _offload() if source == OWN or cost else False
+    device = _pick(device_column, "Device", devices(), first.device)
+    dtype = _pick(dtype_column, "Dtype", DTYPES, first.dtype)
+    offload = _offload(first.offload) if source == OWN or cost else False
     if st.button("Load", key="load", width="stretch", disabled=server().load.active):
         _load(source, PairChoice(target or None, draft or None, device, dtype, cost, offload))
     _status()
@@ -50,9 +51,15 @@ def _model_pair(was_active: bool) -> None:
         st.rerun()
 
 
-def _model_name(label: str, key: str, example: str) -> str:
+def _pick(place, label: str, options: list[str], first: str) -> str:
+    at_first = options.index(first) if first in options else 0
+    return place.selectbox(label, options, at_first, key=label.lower(), persist_state="session")
+
+
+def _model_name(label: str, key: str, example: str, first: str | None) -> str:
     return st.text_input(
         label,
+        first or "",
         key=key,
         placeholder=f"Folder, or {example}",
         persist_state="session",
@@ -60,11 +67,13 @@ def _model_name(label: str, key: str, example: str) -> str:
     ).strip()
 
 
-def _cost() -> str | None:
+def _cost(first: str | None) -> str | None:
     """The shape whose cost the bundled pair is to have, or None."""
+    choices = [AS_IT_IS, *TARGETS]
     choice = st.selectbox(
         "Target cost",
-        [AS_IT_IS, *TARGETS],
+        choices,
+        choices.index(first) if first in choices else 0,
         key="target_cost",
         persist_state="session",
         format_func=_cost_label,
@@ -79,9 +88,10 @@ def _cost_label(name: str) -> str:
     return name if name == AS_IT_IS else f"{name} ({_millions(SHAPES[name].parameters)})"
 
 
-def _offload() -> bool:
+def _offload(first: bool) -> bool:
     return st.toggle(
         "Offload the target",
+        first,
         key="offload_target",
         persist_state="session",
         help="For targets larger than the GPU's memory: the layers stay in main memory and are "
@@ -102,8 +112,7 @@ def _load(source: str, choice: PairChoice) -> None:
         st.error("Name both models: the target and the draft.")
         return
     try:
-        state = server()
-        state.load = state.worker.submit("load", session_id(), load_work(state.worker, choice))
+        server().load_pair(choice, session_id())
     except SequoiaError as error:
         st.error(str(error))
         return

@@ -14,12 +14,24 @@ from pages._worker import Job, Worker
 class Server:
     """The one worker of this process and its latest load of a model pair.
 
-    live: jobs that a link names while they last, and what each fills.
+    choice: what the loaded pair was chosen by. live: jobs that a link names while they last, and
+    what each fills, by “kind name”.
     """
 
     worker: Worker
     load: Job
+    choice: PairChoice = field(default_factory=PairChoice)
     live: dict[str, tuple[Job, Any]] = field(default_factory=dict)
+
+    def load_pair(self, choice: PairChoice, session: str) -> None:
+        """Queue the load of another pair. Raises InputError where it cannot be queued."""
+        load = load_work(self.worker, choice)
+
+        def work(job: Job) -> None:
+            load(job)
+            self.choice = choice
+
+        self.load = self.worker.submit("load", session, work)
 
     def announce(self, name: str, job: Job, record: Any) -> None:
         """Let a page that is loaded again find its job by the name in its link."""
@@ -27,6 +39,14 @@ class Server:
         for known in over:
             self.live.pop(known, None)
         self.live[name] = job, record
+
+    def live_names(self, kind: str) -> set[str]:
+        """Names of this kind whose jobs have not ended, without the kind."""
+        return {
+            name.removeprefix(f"{kind} ")
+            for name, (job, _) in list(self.live.items())
+            if job.active and name.startswith(f"{kind} ")
+        }
 
 
 @st.cache_resource(show_spinner=False)

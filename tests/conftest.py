@@ -119,10 +119,16 @@ def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of the dashboard, served from this working tree for the whole session."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    log = tmp_path_factory.mktemp("dashboard") / "streamlit.log"
+    folder = tmp_path_factory.mktemp("dashboard")
+    log = folder / "streamlit.log"
     with log.open("w") as stream:
         server = subprocess.Popen(
-            _serve_command(port), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+            _serve_command(port),
+            cwd=ROOT,
+            env=os.environ | {"SEQUOIA_DATA": str(folder / "data")},
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
         )
     try:
         _wait_until_healthy(url, server, log)

@@ -133,6 +133,19 @@ def test_a_link_that_fits_no_tree_is_answered_in_words_beside_the_best_one(visit
         expect(visitor.page.get_by_text(words)).to_be_visible()
 
 
+@pytest.mark.parametrize("page", ["", "compare"])
+def test_in_a_narrow_window_the_results_stand_below_the_controls(visit, page):
+    visitor = visit().open(page, wait=".st-key-sides > div")
+    sides = visitor.page.locator(".st-key-sides > div")
+    left, right = (sides.nth(index).bounding_box() for index in (0, 1))
+    assert right["x"] > left["x"] + left["width"]
+    visitor.page.set_viewport_size({"width": 800, "height": 900})
+    wide = "[...document.querySelectorAll('.st-key-sides > div')].every(d => d.clientWidth > 400)"
+    visitor.page.wait_for_function(wide)
+    left, right = (sides.nth(index).bounding_box() for index in (0, 1))
+    assert right["y"] >= left["y"] + left["height"]
+
+
 def test_dark_reaches_the_map(visit):
     visitor = visit(color_scheme="dark").open("plan")
     assert visitor.page.locator(".tree-view").get_attribute("data-theme") == "dark"

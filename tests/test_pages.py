@@ -321,6 +321,17 @@ def test_a_bad_request_gets_one_sentence_and_the_finished_run_stays(
     assert metric(finished_app, "Measured speedup") != "–"
 
 
+def test_a_run_that_is_stopped_in_the_queue_says_that_nothing_was_written():
+    gate = threading.Event()
+    ahead = server().worker.submit("generation", "someone else", lambda job: gate.wait(20))
+    wait_for(lambda: server().worker.snapshot(ahead).state == RUNNING, 240)
+    app = press(press(open_app(), "generate"), "stop")
+    gate.set()
+    assert app.session_state["job"].state == STOPPED
+    assert says(app.run(), "Stopped before anything was written.")
+    assert "run" not in app.query_params
+
+
 def test_moving_budget_and_temperature_changes_the_plan():
     app = open_app(budget="16", depth="4")
     first = metric(app, "Predicted speedup")
@@ -441,6 +452,10 @@ def test_the_target_of_ones_own_models_can_be_offloaded(finished_app):
     assert any("(offloaded)" in shown.value for shown in app.markdown)
     assert any("MB of main memory" in shown.value for shown in app.caption)
     assert not any("Stand-in" in shown.value for shown in app.caption)
+    again = AppTest.from_function(sidebar_alone, default_timeout=60).run()
+    assert again.text_input(key="target").value == str(models / "stories-27m")
+    assert again.text_input(key="draft").value == str(models / "stories-1m")
+    assert again.toggle(key="offload_target").value
     app.segmented_control(key="pair_source").set_value("Bundled").run()
     load_cost(app, "as it is")
     assert not server().worker.resident.pair.offloaded

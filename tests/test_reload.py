@@ -1,6 +1,7 @@
 """Nothing that a visitor made is lost when a page is loaded again, in another tab or later."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from comparisons import steady
@@ -14,6 +15,8 @@ from traces import recorded_run
 
 from pages._comparing import Comparing, content
 from pages._generate import Record
+from pages._kept_runs import keep_run, run_line
+from pages._profiling import Profiling
 from pages._run_file import loaded
 from pages._state import server
 from pages._store import ACCEPTANCE, COMPARISONS, HARDWARE, RUNS, SHAPES, TREES, Store
@@ -244,6 +247,25 @@ def test_what_is_measured_is_kept_as_it_grows_and_told_where_it_cannot_be(tmp_pa
     assert not lost.kept
 
 
+def test_a_page_loaded_again_finds_the_measurement_of_the_machine_that_is_under_way():
+    profiling = Profiling([128])
+    job = Job(1, "the tab before", "profile", lambda job: None, lambda job: False, RUNNING)
+    server().announce(f"measuring {profiling.id}", job, profiling)
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["measuring"] = profiling.id
+    app.run().switch_page("pages/hardware.py").run()
+    assert app.session_state["profile_job"] is job
+    assert app.button(key="profile").disabled
+    assert server().live_names("measuring") == {profiling.id}
+    press(app, "profile_stop")
+    assert job.stop.is_set()
+    job.state = "stopped"
+    app.run()
+    assert "measuring" not in app.query_params
+    assert not app.button(key="profile").disabled
+    assert server().live_names("measuring") == set()
+
+
 # Runs
 
 
@@ -266,6 +288,24 @@ def test_a_finished_run_is_shown_again_by_its_link_at_the_step_of_the_link():
     assert warnings(open_app(run=own.kept)) == [
         f"There is no run called “{own.kept}” on this machine. The link's value was left out."
     ]
+
+
+def test_a_run_is_kept_by_the_worker_and_told_where_it_cannot_be(tmp_path):
+    view = loaded(trace_text(recorded_run()).encode(), "x")
+    record = Record(replace(view, source=""), "20261124-101500-sequoia-5")
+    store = Store(tmp_path / "kept")
+    keep_run(store, Record(replace(view, summary=None), "never begun"))
+    keep_run(store, record)
+    assert store.names(RUNS) == ["20261124-101500-sequoia-5"] == [record.read().kept]
+    assert run_line(record.read().kept) == "24 Nov 2026, 10:15 UTC: sequoia, 5 nodes"
+    assert run_line("theirs") == "theirs"
+    (tmp_path / "file").touch()
+    lost = Record(view, "lost")
+    keep_run(Store(tmp_path / "file"), lost)
+    app = open_app()
+    app.session_state["record"] = lost
+    assert says(app.run(), "This run is not kept, so it goes with this page: Cannot write to")
+    assert "run" not in app.query_params
 
 
 def test_a_loaded_run_is_there_again_with_the_name_of_its_file():
