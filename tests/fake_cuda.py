@@ -95,6 +95,12 @@ class GpuTensor(torch.Tensor):
     def __repr__(self) -> str:
         return f"on {GPU}: {self.values_}"
 
+    def __deepcopy__(self, memo) -> "GpuTensor":
+        copied = self.clone()
+        if isinstance(self, torch.nn.Parameter):
+            copied = torch.nn.Parameter(copied, self.requires_grad)
+        return memo.setdefault(id(self), copied)
+
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         gpu = next((each.gpu_ for each in args if type(each) is cls), None)
@@ -364,8 +370,10 @@ class Gpu(TorchFunctionMode):
             if known is not None:
                 assert known.shape == each.shape, f"{name} changes a shape in place"
                 return known
-            # A view of a weight is none of inference mode, which torch insists on.
-            with torch.inference_mode(any(other.is_inference() for other in given)):
+            # A view is of inference mode where what it shows is, and torch insists on that.
+            base = next((other for other in given if _place(other.values_) == _place(each)), None)
+            mode = torch.is_inference_mode_enabled() if base is None else base.is_inference()
+            with torch.inference_mode(mode):
                 return self.put(each)
 
         return wrapped(found) if isinstance(found, torch.Tensor) else tree_map(wrapped, found)
@@ -447,12 +455,20 @@ class Gpu(TorchFunctionMode):
         pinned = kwargs.pop("pin_memory", False) if func in FACTORIES else False
         if func in FACTORIES and on_gpu(kwargs.get("device")):
             return self._made(func, args, kwargs)
+        if func is torch._has_compatible_shallow_copy_type:
+            return False
         if func is torch.Tensor.pin_memory:
             return _pin(args[0].clone())
         if func is torch.Tensor.copy_ and any(type(each) is GpuTensor for each in args[:2]):
             # Its C++ would ask for a CUDA library.
             ahead = args[2] if len(args) > 2 else kwargs.get("non_blocking", False)
             return self.launch(torch.ops.aten.copy_.default, (*args[:2], ahead), {})
+        if func is torch.nn.functional.pad and type(args[0]) is GpuTensor:
+            return torch.ops.aten.constant_pad_nd.default(args[0], list(args[1]))
+        if func is torch.nonzero and type(args[0]) is GpuTensor:
+            return args[0].nonzero()
+        if func is torch.where and len(args) == 3 and type(args[0]) is GpuTensor:
+            args = [each if isinstance(each, torch.Tensor) else torch.tensor(each) for each in args]
         if func in (torch.Tensor.to, torch.Tensor.cuda) and type(args[0]) is not GpuTensor:
             if func is torch.Tensor.cuda:
                 return self._sent(args[0], None, kwargs.get("non_blocking", False))
