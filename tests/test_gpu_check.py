@@ -17,6 +17,7 @@ from gpu_check import CUT_SHORT, FAILED, LEFT_OUT, PASSED, Section
 from sequoia_core.decode.capture import eager
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.measure.graph_check import check_graphs
+from sequoia_core.plan.hardware import load_hardware
 
 ORDER = [
     *("probe", "graphs", "verify-short"),
@@ -128,6 +129,21 @@ def test_what_is_left_out_for_want_of_time_is_said_and_done_when_it_goes_on(chec
     assert (code, statuses(folder)) == (0, {"first": PASSED, "second": PASSED})
     assert "## Section second" in (folder / "figures.md").read_text(encoding="utf-8")
     assert LEFT_OUT not in statuses(folder).values()
+
+
+def test_without_a_profile_trees_are_planned_with_a_preset(monkeypatch, tmp_path):
+    found = gpu_check.sections(arguments(monkeypatch, tmp_path))
+    for name, preset in (
+        ("bench-llama-2-7b", "a100-llama-2-7b-paper-t0"),
+        ("bench", "cpu-2-cores"),
+    ):
+        section = next(each for each in found if each.name == name)
+        ran = section.with_what_there_is()
+        assert ran.argv[ran.argv.index("--hardware") + 1] == preset
+        assert ran.title.endswith(f", planned with {preset}")
+        assert load_hardware(preset).name == preset
+        section.instead[0].write_text("{}", encoding="utf-8")
+        assert section.with_what_there_is() == section
 
 
 def test_profiles_are_kept_under_names_for_the_assets(tmp_path):

@@ -27,7 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
@@ -39,6 +39,8 @@ LAST_LINES = 12
 TEMPERATURES = "0,0.6"
 LARGE_METHODS = "autoregressive,chain,sequoia,hf-generate"
 WITHOUT_GRAPHS = "autoregressive,sequoia"
+# What trees are planned with where no profile could be measured: better some tree than none.
+PRESETS = {"": "cpu-2-cores", "-llama-2-7b": "a100-llama-2-7b-paper-t0"}
 
 
 def say(line: str) -> None:
@@ -47,13 +49,25 @@ def say(line: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One process. seconds: it may take; out: the file that it writes, if any."""
+    """One process. seconds: it may take; out: the file that it writes, if any.
+
+    instead: a file that another section should have written, and what to name where it has not.
+    """
 
     name: str
     title: str
     argv: list[str]
     seconds: float
     out: Path | None = None
+    instead: tuple[Path, str] | None = None
+
+    def with_what_there_is(self) -> "Section":
+        """The same with the substitute, if it is needed."""
+        if self.instead is None or self.instead[0].exists():
+            return self
+        missing, preset = self.instead
+        argv = [preset if word == str(missing) else word for word in self.argv]
+        return replace(self, argv=argv, title=f"{self.title}, planned with {preset}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +126,7 @@ def main() -> int:
             folder.add(Ending(section.name, section.title, LEFT_OUT), "No time was left for it.")
             continue
         say(section.title)
-        run(section, min(section.seconds, left), folder)
+        run(section.with_what_there_is(), min(section.seconds, left), folder)
         keep_profile(section, arguments.out)
     names = {section.name for section in wanted}
     ended = {each.name: each.status for each in folder.endings if each.name in names}
@@ -315,6 +329,7 @@ def _bench(
     seconds: float,
 ) -> Section:
     out = arguments.out / f"bench{stem}{kind}.json"
+    hardware = arguments.out / f"hardware{stem}.json"
     without = ", without CUDA graphs" if kind else ""
     return Section(
         out.stem,
@@ -322,12 +337,13 @@ def _bench(
         [
             *_core("bench"),
             *["--device", arguments.device, *pair],
-            *["--hardware", str(arguments.out / f"hardware{stem}.json")],
+            *["--hardware", str(hardware)],
             *["--temperatures", TEMPERATURES, "--repeats", "1" if arguments.quick else repeats],
             *[*_tokens(arguments, 64), *options, "--out", str(out)],
         ],
         seconds,
         out,
+        (hardware, PRESETS[stem]) if stem in PRESETS else None,
     )
 
 
