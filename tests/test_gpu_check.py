@@ -10,7 +10,8 @@ import gpu_graphs
 import gpu_probe
 import pytest
 import torch
-from fake_cuda import GPU, Gpu
+from fake_cuda import Gpu
+from fake_tensors import GPU
 from fakes import tiny_pair
 from gpu_check import CUT_SHORT, FAILED, LEFT_OUT, PASSED, Section
 
