@@ -11,20 +11,20 @@ What it cannot show: kernels that do not exist or are slow, rounding, memory, an
 operation takes one millisecond of its clock.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import count
 from types import SimpleNamespace
 from unittest.mock import patch
 
-import numpy as np
 import torch
+from fake_queues import Event, Graph, Operation, Stream
+from fake_tensors import Generator, GpuTensor, on_gpu, values_of
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from transformers.utils import import_utils
 
-GPU = torch.device("cuda", 0)
 # The host needs a value, or a size that values decide.
 WAITING = {
     "_local_scalar_dense", "item", "is_nonzero", "nonzero", "nonzero_numpy", "argwhere", "equal",
@@ -47,251 +47,10 @@ OTHERWISE = {
         lambda values, *args, **kwargs: func(values.float(), *args, **kwargs).to(values.dtype)
     )
 }
-REAL_GENERATOR = torch.Generator
 
 
 class WrongDeviceError(RuntimeError):
     """What torch raises as a RuntimeError too."""
-
-
-def on_gpu(device) -> bool:
-    return device is not None and torch.device(device).type == "cuda"
-
-
-class Generator(torch.Generator):
-    """A GPU's; it draws what a CPU's would draw."""
-
-    def __new__(cls, device="cpu"):
-        if not on_gpu(device):
-            return REAL_GENERATOR(device)
-        return super().__new__(cls)
-
-    def __init__(self, device="cpu"):
-        super().__init__()
-
-    @property
-    def device(self) -> torch.device:
-        return GPU
-
-
-class GpuTensor(torch.Tensor):
-    """A tensor on the GPU. values: its numbers, in main memory."""
-
-    __torch_function__ = torch._C._disabled_torch_function_impl
-
-    @staticmethod
-    def __new__(cls, values: torch.Tensor, gpu: "Gpu"):
-        made = torch.Tensor._make_wrapper_subclass(
-            cls,
-            values.shape,
-            strides=values.stride(),
-            storage_offset=values.storage_offset(),
-            dtype=values.dtype,
-            device=GPU,
-        )
-        made.values_, made.gpu_ = values, gpu
-        return made
-
-    def __repr__(self) -> str:
-        return f"on {GPU}: {self.values_}"
-
-    @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        gpu = next((each.gpu_ for each in args if type(each) is cls), None)
-        if gpu is None:
-            gpu = next(each.gpu_ for each in tree_leaves((args, kwargs)) if type(each) is cls)
-        return gpu.launch(func, args, kwargs or {})
-
-    def _to_host(self, how: str) -> torch.Tensor:
-        self.gpu_.wait(how)
-        return self.values_
-
-    def tolist(self):
-        return self._to_host("tolist").tolist()
-
-    def item(self):
-        return self._to_host("item").item()
-
-    def numpy(self, *, force=False):
-        if not force:
-            raise TypeError("can't convert cuda:0 device type tensor to numpy")
-        return self._to_host("numpy").numpy(force=True)
-
-    def __float__(self):
-        return float(self._to_host("float"))
-
-    def __int__(self):
-        return int(self._to_host("int"))
-
-    def __index__(self):
-        return self._to_host("index").__index__()
-
-    def __bool__(self):
-        return bool(self._to_host("bool"))
-
-    def cpu(self):
-        return self._to_host("cpu").clone()
-
-    def to(self, *args, **kwargs):
-        kwargs.pop("copy", None)
-        device, dtype, _, _ = torch._C._nn._parse_to(*args, **kwargs)
-        if device is not None and device.type != "cuda":
-            values = self._to_host("to the host").clone()
-            return values if dtype is None else values.to(dtype)
-        if dtype is None or dtype == self.dtype:
-            return self
-        return torch.ops.aten._to_copy.default(self, dtype=dtype)
-
-    def nonzero(self):
-        return torch.ops.aten.nonzero.default(self)
-
-    def contiguous(self, **_format):
-        return self if self.is_contiguous() else self.clone(memory_format=torch.contiguous_format)
-
-    def __invert__(self):
-        return torch.ops.aten.bitwise_not.default(self)
-
-    def record_stream(self, stream) -> None:
-        self.gpu_.kept.append(stream.name)
-
-    def __getitem__(self, index):
-        return torch.ops.aten.alias.default(self) if index is ... else _indexed(self, index)
-
-    def __setitem__(self, index, value) -> None:
-        place = _indexed(self, index, write=True)
-        if isinstance(place, tuple):
-            values = value if isinstance(value, torch.Tensor) else self.new_tensor_(value)
-            torch.ops.aten.index_put_.default(place[0], place[1], values)
-        elif isinstance(value, torch.Tensor):
-            place.copy_(value)
-        else:
-            place.fill_(value)
-
-    def new_tensor_(self, value):
-        return self.new_full((), value)
-
-
-def _indexed(tensor: torch.Tensor, index, *, write: bool = False):
-    """What torch does in C++, where it asks for a CUDA library first: views, then `index`."""
-    index = index if isinstance(index, tuple) else (index,)
-    used = sum(each is not None and each is not ... for each in index)
-    result, dim, tensors = tensor, 0, []
-    for each in index:
-        if each is ...:
-            dim = tensor.dim() - used + dim
-        elif each is None:
-            result, dim = result.unsqueeze(dim), dim + 1
-        elif isinstance(each, slice):
-            start, stop, step = each.indices(result.shape[dim])
-            if (start, stop, step) != (0, result.shape[dim], 1):
-                result = torch.ops.aten.slice.Tensor(result, dim, start, stop, step)
-            dim += 1
-        elif isinstance(each, int | np.integer):
-            result = result.select(dim, int(each))
-        else:
-            chosen = each if isinstance(each, torch.Tensor) else torch.tensor(each)
-            tensors += [None] * (dim - len(tensors)) + [chosen]
-            dim += 1
-    if not tensors:
-        return result
-    return (result, tensors) if write else torch.ops.aten.index.Tensor(result, tensors)
-
-
-@dataclass
-class Stream:
-    """A queue of work. clock: of each stream, how much of it is known to be over."""
-
-    gpu: "Gpu"
-    name: str
-    done: int = 0
-    clock: dict[str, int] = field(default_factory=dict)
-
-    def advance(self) -> None:
-        """One more operation, after all that its stream and the host know of."""
-        self.gpu.merge(self.clock, self.gpu.host)
-        self.done += 1
-        self.clock[self.name] = self.done
-
-    def wait_stream(self, other: "Stream") -> None:
-        self.gpu.merge(self.clock, other.clock)
-
-    def wait_event(self, event: "Event") -> None:
-        self.gpu.merge(self.clock, event.clock)
-
-    def record_event(self, event: "Event") -> None:
-        event.record(self)
-
-    def synchronize(self) -> None:
-        self.gpu.wait("stream", self)
-
-
-class Event:
-    """A mark in a stream. It has a time only where it was made to have one."""
-
-    def __init__(self, gpu: "Gpu", enable_timing: bool = False):
-        self.gpu, self.timed = gpu, enable_timing
-        self.clock: dict[str, int] = {}
-        self.time: int | None = None
-
-    def record(self, stream: Stream | None = None) -> None:
-        stream = stream or self.gpu.stream
-        self.gpu.no_capture("an event with a time")
-        self.clock, self.time = dict(stream.clock), self.gpu.operations
-
-    def synchronize(self) -> None:
-        self.gpu.wait("event")
-
-    def elapsed_time(self, later: "Event") -> float:
-        assert self.timed and later.timed, "both events must be made with enable_timing=True"
-        assert None not in (self.time, later.time), "both events must be recorded"
-        return float(later.time - self.time)
-
-
-@dataclass
-class Operation:
-    """One in a graph, on memory that stays. made: tensors that are its own."""
-
-    run: Callable[[], object]
-    read: list[torch.Tensor]
-    written: list[torch.Tensor]
-    made: list[torch.Tensor]
-
-    def again(self) -> None:
-        found = self.run()
-        for old, new in zip(self.made, tree_leaves(found) if self.made else [], strict=True):
-            old.copy_(new)
-
-
-class Graph:
-    """A CUDA graph: operations on memory, without the Python that asked for them."""
-
-    def __init__(self, gpu: "Gpu"):
-        self.gpu = gpu
-        self.operations: list[Operation] = []
-        self.captured = False
-        self.replays = 0
-
-    def replay(self) -> None:
-        assert self.captured, "replayed without a successful capture"
-        self.gpu.no_capture("a replay")
-        self.replays += 1
-        read, written = [], []
-        for operation in self.operations:
-            operation.again()
-            read += operation.read
-            written += operation.written
-        for operation in self.operations:
-            self._spoil(operation.made)
-        self.gpu.ran("graph", read, written)
-
-    @staticmethod
-    def _spoil(made) -> None:
-        """The next graph's pass uses the same memory."""
-        for values in made:
-            if values.is_floating_point():
-                values.fill_(float("nan"))
-            elif values.dtype != torch.bool:
-                values.fill_(-1)
 
 
 class Gpu(TorchFunctionMode):
@@ -350,7 +109,7 @@ class Gpu(TorchFunctionMode):
         leaves, form = tree_flatten((args, kwargs))
         self._check_devices(name, func, args, leaves)
         given = [each for each in leaves if type(each) is GpuTensor]
-        plain_args, plain_kwargs = tree_unflatten([_values(each) for each in leaves], form)
+        plain_args, plain_kwargs = tree_unflatten([values_of(each) for each in leaves], form)
         run = partial(OTHERWISE.get(name, _same)(func), *plain_args, **plain_kwargs)
         found = run()
         made = [each for each in _leaves(found) if isinstance(each, torch.Tensor)]
@@ -364,8 +123,10 @@ class Gpu(TorchFunctionMode):
             if known is not None:
                 assert known.shape == each.shape, f"{name} changes a shape in place"
                 return known
-            # A view of a weight is none of inference mode, which torch insists on.
-            with torch.inference_mode(any(other.is_inference() for other in given)):
+            # A view is of inference mode where what it shows is, and torch insists on that.
+            base = next((other for other in given if _place(other.values_) == _place(each)), None)
+            mode = torch.is_inference_mode_enabled() if base is None else base.is_inference()
+            with torch.inference_mode(mode):
                 return self.put(each)
 
         return wrapped(found) if isinstance(found, torch.Tensor) else tree_map(wrapped, found)
@@ -403,7 +164,7 @@ class Gpu(TorchFunctionMode):
 
     def _keep(self, name: str, run, written: list, leaves: list, made: list) -> None:
         """Write the operation down, unless it only looks at memory in another way."""
-        given = [_values(each) for each in leaves if isinstance(each, torch.Tensor)]
+        given = [values_of(each) for each in leaves if isinstance(each, torch.Tensor)]
         if not written and made:
             known = {_place(each) for each in given}
             if all(_place(each) in known for each in made):
@@ -447,12 +208,20 @@ class Gpu(TorchFunctionMode):
         pinned = kwargs.pop("pin_memory", False) if func in FACTORIES else False
         if func in FACTORIES and on_gpu(kwargs.get("device")):
             return self._made(func, args, kwargs)
+        if func is torch._has_compatible_shallow_copy_type:
+            return False
         if func is torch.Tensor.pin_memory:
             return _pin(args[0].clone())
         if func is torch.Tensor.copy_ and any(type(each) is GpuTensor for each in args[:2]):
             # Its C++ would ask for a CUDA library.
             ahead = args[2] if len(args) > 2 else kwargs.get("non_blocking", False)
             return self.launch(torch.ops.aten.copy_.default, (*args[:2], ahead), {})
+        if func is torch.nn.functional.pad and type(args[0]) is GpuTensor:
+            return torch.ops.aten.constant_pad_nd.default(args[0], list(args[1]))
+        if func is torch.nonzero and type(args[0]) is GpuTensor:
+            return args[0].nonzero()
+        if func is torch.where and len(args) == 3 and type(args[0]) is GpuTensor:
+            args = [each if isinstance(each, torch.Tensor) else torch.tensor(each) for each in args]
         if func in (torch.Tensor.to, torch.Tensor.cuda) and type(args[0]) is not GpuTensor:
             if func is torch.Tensor.cuda:
                 return self._sent(args[0], None, kwargs.get("non_blocking", False))
@@ -496,6 +265,9 @@ class Gpu(TorchFunctionMode):
         for name, value in self._cuda().items():
             self._patches.enter_context(patch.object(torch.cuda, name, value))
         self._patches.enter_context(patch.object(torch, "Generator", Generator))
+        # transformers remembers what there is.
+        self._patches.callback(_forget_what_there_is)
+        _forget_what_there_is()
         self._patches.callback(
             torch.backends.cuda.enable_cudnn_sdp, torch.backends.cuda.cudnn_sdp_enabled()
         )
@@ -586,8 +358,10 @@ class Gpu(TorchFunctionMode):
         self.stream, self.generator_free, graph.captured = before, True, True
 
 
-def _values(each):
-    return each.values_ if type(each) is GpuTensor else each
+def _forget_what_there_is() -> None:
+    for each in vars(import_utils).values():
+        if hasattr(each, "cache_clear"):
+            each.cache_clear()
 
 
 def _pin(values: torch.Tensor) -> torch.Tensor:

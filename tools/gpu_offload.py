@@ -141,7 +141,7 @@ def check(device: str, like: str, out: Path) -> int:
         return 2
     result = measure(pair.target)
     write_json(out, result)
-    say(describe(result))
+    print(describe(result), flush=True)
     return int(not result["within_bar"])
 
 
