@@ -1,8 +1,10 @@
-"""Files of a session's own: the upload and the paste that bring them into the library."""
+"""Files of one's own: the upload and the paste that bring them into the library."""
 
 import streamlit as st
 
 from pages import _library as library
+from pages._kept_files import kept_files
+from pages._store import ACCEPTANCE, HARDWARE, TREES
 from pages._text import literal
 from sequoia_core.errors import SequoiaError
 
@@ -30,11 +32,11 @@ def add_file() -> None:
             placeholder="vLLM's metrics text, SGLang's or llama.cpp's log lines",
             help="Per-position acceptance counters become an acceptance vector for chains.",
         )
-        st.caption("All of it stays in this browser session and joins the pickers above.")
         if note := st.session_state.get("added_note"):
             (st.error if st.session_state.added_failed else st.success)(literal(note))
         for note in st.session_state.get("added_caveats", ()):
             st.caption(note)
+        kept_files()
 
 
 def _take_upload() -> None:
@@ -49,10 +51,10 @@ def _take_upload() -> None:
         _say(str(error), failed=True)
         return
     places = [
-        f"“{name}” was added to {'the families' if shelf == library.TREES else shelf}."
+        f"“{name}” was added to {'the families' if shelf == TREES else shelf}."
         for shelf, name in added
     ]
-    st.session_state.new_profile = dict(added).get(library.HARDWARE)
+    st.session_state.new_profile = dict(added).get(HARDWARE)
     _say(" ".join(places))
     if len(added) > 1:
         _pick(dict(reversed(added)))
@@ -60,9 +62,9 @@ def _take_upload() -> None:
 
 def _pick(first: dict[str, str]) -> None:
     """Show a report's parts at once: its profile, and the first of its vectors."""
-    for shelf in (library.HARDWARE, library.ACCEPTANCE):
+    for shelf in (HARDWARE, ACCEPTANCE):
         st.session_state[shelf] = first[shelf]
-    name = literal(first[library.HARDWARE])
+    name = literal(first[HARDWARE])
     st.session_state.added_toast = f"“{name}” is shown: its profile, acceptance and plan."
 
 

@@ -1,14 +1,21 @@
-"""A comparison as a job of the worker, and the record that it fills."""
+"""A comparison as a job of the worker, the record that it fills, and the file of that."""
 
+import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from pages._store import COMPARISONS, Store
 from pages._worker import Job, Worker
 from sequoia_core.decode.settings import GenerationSettings
-from sequoia_core.errors import InputError, ModelError
+from sequoia_core.errors import InputError, ModelError, SequoiaError
 from sequoia_core.measure.comparison import Comparison, Run
+from sequoia_core.measure.comparison_file import to_dict
 from sequoia_core.measure.proposal import Proposal
+
+# Rounds of the last so many seconds are lost when the server is killed, no others.
+SAVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +37,16 @@ class Request:
 class Comparing:
     """A comparison on its way, done or loaded; `read` gives None until its first round is done.
 
-    source: the file it was loaded from, empty for one that was measured here.
+    source: the file it was loaded from, empty for one that was measured here. name: what it is to
+    be kept as; kept: the name it got, empty until it is kept; mistake: why it cannot be.
     """
 
     comparison: Comparison | None = None
     source: str = ""
+    name: str = ""
+    kept: str = ""
+    mistake: str = ""
+    _saved: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self) -> Comparison | None:
@@ -50,9 +62,45 @@ class Comparing:
         with self._lock:
             self.comparison = replace(self.comparison, runs=(*self.comparison.runs, *runs))
 
+    def save(self, store: Store) -> None:
+        """Keep what there is by now; nothing before the first round is done."""
+        comparison = self.read()
+        if comparison is None:
+            return
+        data = content(comparison, self.source)
+        try:
+            if self.kept:
+                self.kept = store.replace(COMPARISONS, self.kept, data)
+            else:
+                self.kept = store.put(COMPARISONS, self.name, data)
+            self.mistake = ""
+        except SequoiaError as error:
+            self.mistake = str(error)
+        self._saved = time.monotonic()
 
-def compare_work(worker: Worker, request: Request, record: Comparing) -> Callable[[Job], None]:
-    """The job that fills `record`, a round at a time; stopped, it leaves the rounds it has done."""
+    @property
+    def unsaved_seconds(self) -> float:
+        return time.monotonic() - self._saved
+
+
+def content(comparison: Comparison, source: str) -> bytes:
+    """The file that is kept: that of JSON, and where a loaded one came from."""
+    fields = to_dict(comparison) | ({"loaded_from": source} if source else {})
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
+
+
+def compare_work(
+    worker: Worker, request: Request, record: Comparing, store: Store
+) -> Callable[[Job], None]:
+    """The job that fills `record`, a round at a time; stopped, it leaves the rounds it has done.
+
+    They are kept in `store` whether or not their visitor is still there.
+    """
+
+    def keep(runs: list[Run]) -> None:
+        record.add(runs)
+        if record.unsaved_seconds > SAVE_SECONDS:
+            record.save(store)
 
     def work(job: Job) -> None:
         engine = worker.resident
@@ -81,14 +129,17 @@ def compare_work(worker: Worker, request: Request, record: Comparing) -> Callabl
                 origin=origin,
             )
         )
-        compare(
-            arms,
-            request.prompts,
-            repeats=request.repeats,
-            seed=settings.seed,
-            progress=job.report_or_stop,
-            keep=record.add,
-        )
+        try:
+            compare(
+                arms,
+                request.prompts,
+                repeats=request.repeats,
+                seed=settings.seed,
+                progress=job.report_or_stop,
+                keep=keep,
+            )
+        finally:
+            record.save(store)
 
     return work
 

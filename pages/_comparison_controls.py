@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages import _library as library
 from pages._comparison_request import MOST_OWN, Asked, asked
+from pages._comparison_shelf import names
 from pages._inputs import (
     AUTO,
     acceptance_choices,
@@ -22,11 +23,13 @@ from sequoia_core.measure.comparison import BASELINE, NAMES
 
 DEFAULT_METHODS = [BASELINE, "chain", "sequoia"]
 DEFAULT_TEMPERATURES = "0, 0.6"
-# The last of the bundled openings tune hf-assisted, so that it is not judged on what tuned it.
+# The last of the bundled openings tune assisted generation: it is not judged on what tuned it.
 TUNING, DEFAULT_PROMPTS = 3, 6
 METHODS_HELP = (
-    "All methods of Explore, and Hugging Face's own generate and assisted generation, the latter "
-    "with its number of draft tokens tuned first. Plain decoding (autoregressive) runs in any case."
+    "All methods of Explore, and Hugging Face's own generate and assisted generation as "
+    "transformers ships them, the latter with its number of draft tokens tuned first; “-packed” is "
+    "the same on weights that this engine has packed for a CPU. Plain decoding (autoregressive) "
+    "runs in any case."
 )
 OWN_HELP = f"One prompt a line, at most {MOST_OWN}. They come after the bundled ones."
 
@@ -46,7 +49,11 @@ def titles() -> list[str]:
 
 def note_mistakes() -> None:
     """Name what the link asks for and no control of this page takes."""
-    choices = {"machine": [AUTO, *library.hardware_names()], "acceptance": acceptance_choices()}
+    choices = {
+        "machine": [AUTO, *library.hardware_names()],
+        "acceptance": acceptance_choices(),
+        "comparison": names(live=True),
+    }
     several = {"methods": list(NAMES), "prompts": titles()}
     note_link_mistakes("compare", choices, several)
 

@@ -12,39 +12,55 @@ TIMES, TWO = "%.2f×", "%.2f"
 # Rows up to which a table shows all of itself.
 SHORT = 24
 # Column: its format, and what it says.
-FIGURES = {
+NUMBERS = {
     "tokens/s": ("%.1f", "All tokens over all seconds of whole calls."),
     "speedup": (
         TIMES,
         "Tokens a second of whole calls over plain decoding's in the same round; median.",
     ),
+    "per step": (TWO, "Tokens that a step commits, the bonus token included."),
+    "hits": ("%.0f%%", "Steps that accept at least one drafted token."),
     "alone": (TIMES, "The speedup of decoding alone, without the reading of the prompt."),
     "predicted": (TIMES, "What the plan says of decoding alone."),
-    "per step": (TWO, "Tokens that a step commits, the bonus token included."),
     "planned": (TWO, "What the plan says of tokens per step."),
-    "hits": ("%.0f%%", "Steps that accept at least one drafted token."),
 }
+# What there is to choose by, then what there is to check; each as wide as a page of 1,280 pixels.
+RESULTS = ("T", "method", "tokens/s", "speedup", "interval", "per step", "hits")
+CHECKS = ("T", "method", "alone", "predicted", "per step", "planned", "split, %")
 
 
 def figures(summaries: Sequence[Summary]) -> None:
-    """A row for every method and temperature."""
+    """A row for every method and temperature: results, and on request what stands behind them."""
     rows = [_row(summary) for summary in summaries]
+    _table(rows, RESULTS, "Figures of every method at every temperature")
+    st.caption(
+        "Speedups are those of whole calls over plain decoding in the same round: the median over "
+        "prompts, with the interval of the sign test."
+    )
+    with st.expander("Beside the plan, and where the time goes"):
+        _table(rows, CHECKS, "Predictions, and where every method's time goes")
+        st.caption(
+            "“Alone” leaves out the reading of the prompt; this is what a plan predicts. Split: "
+            "draft / verify / sample / commit."
+        )
+
+
+def _table(rows: list[dict[str, object]], columns: Sequence[str], alt: str) -> None:
+    numbers = {name: NUMBERS[name] for name in columns if name in NUMBERS}
     st.dataframe(
-        {name: [row[name] for row in rows] for name in rows[0]},
+        {name: [row[name] for row in rows] for name in columns},
         hide_index=True,
         placeholder="–",
         height="content" if len(rows) <= SHORT else "auto",
-        alt="Figures of every method at every temperature",
+        alt=alt,
         column_config={
-            name: st.column_config.NumberColumn(format=form, help=words, width=72)
-            for name, (form, words) in FIGURES.items()
+            name: st.column_config.NumberColumn(format=form, help=words, width=70)
+            for name, (form, words) in numbers.items()
         }
-        | {"T": st.column_config.NumberColumn(help="Temperature", width=40)},
-    )
-    st.caption(
-        "Speedups are those of whole calls over plain decoding in the same round: the median over "
-        "prompts, with the interval of the sign test. “Alone” leaves out the reading of the "
-        "prompt; this is what a plan predicts. Split: draft / verify / sample / commit."
+        | {
+            "T": st.column_config.NumberColumn(help="Temperature", width=40),
+            "method": st.column_config.TextColumn(width=104),
+        },
     )
 
 

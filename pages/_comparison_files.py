@@ -1,11 +1,18 @@
 """Which comparison is shown, and what can be done with it: rename, delete, save, load."""
 
+from collections.abc import Callable
+from contextlib import suppress
+
 import streamlit as st
 
 from pages import _comparison_shelf as shelf
+from pages._data_folder import kept_words
+from pages._file_kinds import page_for
+from pages._store import MAX_NAME
 from pages._text import literal
 from sequoia_core.errors import SequoiaError
-from sequoia_core.measure.comparison_file import MAX_BYTES, to_csv, to_json
+from sequoia_core.files import MAX_BYTES
+from sequoia_core.measure.comparison_file import KIND, to_csv, to_json
 
 
 def shelf_row(*, live: bool) -> str | None:
@@ -15,13 +22,9 @@ def shelf_row(*, live: bool) -> str | None:
         if names:
             name = _picker(names)
             _downloads(name)
-            _rename(name)
+            _rename(name, disabled=live)
             st.button(
-                "Delete",
-                key="delete_comparison",
-                on_click=shelf.delete,
-                args=(name,),
-                disabled=live,
+                "Delete", key="delete_comparison", on_click=_delete, args=(name,), disabled=live
             )
         _load(disabled=live)
     if mistake := st.session_state.get("comparison_mistake"):
@@ -32,13 +35,25 @@ def shelf_row(*, live: bool) -> str | None:
 def _picker(names: list[str]) -> str:
     if st.session_state.get("shown_comparison") not in names:
         st.session_state.shown_comparison = names[0]
-    return st.selectbox(
-        "Comparison", names, key="shown_comparison", persist_state="session", width="stretch"
+    name = st.selectbox(
+        "Comparison",
+        names,
+        key="shown_comparison",
+        persist_state="session",
+        on_change=_try,
+        width="stretch",
     )
+    if st.query_params.get("comparison") != name:
+        # Not bound: the newest would be the default, and so no part of the link.
+        st.query_params["comparison"] = name
+    return name
 
 
 def _downloads(name: str) -> None:
-    comparison = shelf.shelf()[name].read()
+    comparison = None
+    # A file that no longer fits is told where its results would be.
+    with suppress(SequoiaError):
+        comparison = shelf.record(name).read()
     stem = shelf.file_stem(name, comparison) if comparison else "compare"
     for kind, text, mime, words in (
         ("CSV", to_csv, "text/csv", "A row for every method, temperature, prompt and repeat."),
@@ -56,20 +71,33 @@ def _downloads(name: str) -> None:
         )
 
 
-def _rename(name: str) -> None:
-    with st.popover("Rename", key="rename"):
+def _rename(name: str, *, disabled: bool) -> None:
+    with st.popover("Rename", key="rename", disabled=disabled):
         st.text_input(
             "Name",
             name,
             key=f"name_of_{name}",
-            max_chars=shelf.MAX_NAME,
+            max_chars=MAX_NAME,
             on_change=_take_name,
             args=(name,),
         )
 
 
 def _take_name(name: str) -> None:
-    shelf.rename(name, st.session_state[f"name_of_{name}"])
+    _try(lambda: shelf.rename(name, st.session_state[f"name_of_{name}"]))
+
+
+def _delete(name: str) -> None:
+    _try(lambda: shelf.delete(name))
+
+
+def _try(change: Callable[[], object] = bool) -> None:
+    """Make a change; a mistake of an earlier one is told no more."""
+    st.session_state.comparison_mistake = ""
+    try:
+        change()
+    except SequoiaError as error:
+        st.session_state.comparison_mistake = str(error)
 
 
 def _load(*, disabled: bool) -> None:
@@ -82,6 +110,7 @@ def _load(*, disabled: bool) -> None:
             max_upload_size=MAX_BYTES // 1_000_000,
         )
         st.caption("It stands beside your own comparisons. No model is needed.")
+        st.caption(kept_words())
 
 
 def _take_upload() -> None:
@@ -90,8 +119,8 @@ def _take_upload() -> None:
     st.session_state.comparison_mistake = ""
     if upload is None:
         return
-    try:
-        shelf.load(upload.name, upload.getvalue())
-    except SequoiaError as error:
-        st.session_state.comparison_mistake = str(error)
+    data = upload.getvalue()
+    _try(lambda: shelf.load(upload.name, data))
+    if st.session_state.comparison_mistake:
+        st.session_state.comparison_mistake += page_for(data, here=KIND)
     st.session_state.load_comparison = False  # Closed, so that it hides nothing.

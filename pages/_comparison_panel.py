@@ -8,11 +8,12 @@ from pages._comparing import Comparing
 from pages._comparison_charts import speedup_chart, time_chart, tokens_chart
 from pages._comparison_details import details, figures
 from pages._comparison_files import shelf_row
-from pages._comparison_shelf import shelf
+from pages._comparison_shelf import record as record_of
 from pages._job_line import job_line
 from pages._state import touch
 from pages._text import literal
 from pages._worker import Job
+from sequoia_core.errors import SequoiaError
 from sequoia_core.measure.comparison import Comparison
 from sequoia_core.measure.summary import prediction_words, summarise, text_words, verdict
 
@@ -50,11 +51,17 @@ def _shown(live: bool) -> None:
     if name is None:
         st.info(EMPTY)
         return
-    record = shelf()[name]
+    try:
+        record = record_of(name)
+    except SequoiaError as error:
+        st.error(literal(f"{error} Delete it, or mend the file."))
+        return
     comparison = record.read()
     if comparison is None:
         st.caption("Results appear as soon as the first round is done.")
         return
+    if record.mistake:
+        st.warning(literal(f"{record.mistake} Until then it is in this browser tab alone."))
     _results(record, comparison)
 
 

@@ -91,7 +91,7 @@ def effort_words(wanted: Asked) -> str:
     ]
     runs = f"{told.measured:,} runs ({' × '.join(parts)}) and {told.warm_up} to warm up"
     if told.tuning:
-        runs += f", {told.tuning} to tune hf-assisted"
+        runs += f", {told.tuning} to tune assisted generation"
     profile = wanted.proposals[0].hardware.name
     return f"{runs}: {duration(told.seconds)} by the profile `{profile}`."
 

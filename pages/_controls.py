@@ -16,7 +16,7 @@ from pages._inputs import (
     vector_note,
 )
 from pages._planned_tree import PlannedTree, planned_tree
-from pages._sliders import LINK, exact_slider, look_at_plan, number, slider
+from pages._sliders import EXPLORE, LINK, auto_switch, exact_slider, look_at_plan, number, slider
 from pages._url import note_link_mistakes
 from sequoia_core.assets import asset
 from sequoia_core.errors import SequoiaError
@@ -119,13 +119,7 @@ def _tree(temperature: float) -> tuple[str, PlannedTree | None]:
     heading, switch = st.columns([1, 1], vertical_alignment="center")
     heading.markdown("**Tree**")
     with switch.container(horizontal_alignment="right"):
-        automatic = st.toggle(
-            "Auto",
-            key="auto",
-            bind=LINK,
-            on_change=look_at_plan,
-            help="Let the hardware profile choose the budget and depth with the best speedup.",
-        )
+        automatic = auto_switch(EXPLORE, on_change=look_at_plan)
     method = st.selectbox(
         "Method", NAMES, key="method", bind=LINK, on_change=look_at_plan, help=METHOD_HELP
     )

@@ -1,19 +1,21 @@
-"""Files that a session may add: what kind one is, which shelf it belongs to, and what it holds."""
+"""Files that a visitor may add: what kind one is, what it holds, and how each part is kept."""
 
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from pages._store import ACCEPTANCE, HARDWARE, SHAPES, TREES
 from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.files import check_tag, parse_json
+from sequoia_core.files import check_tag, parse_json, tagged
 from sequoia_core.plan.acceptance import acceptance_from_dict
 from sequoia_core.plan.hardware import hardware_from_dict
 from sequoia_core.plan.model_shape import shape_from_config
 from sequoia_core.plan.plan import plan_from_dict
 from sequoia_core.report.report import Report, report_from_dict
-from sequoia_core.tree.formats import from_growmap, from_paths
+from sequoia_core.tree.formats import from_growmap, from_paths, to_growmap
 
-ACCEPTANCE, HARDWARE, TREES, SHAPES = "acceptance", "hardware", "trees", "shapes"
 PATHS, CONFIG, REPORT = "paths", "config", "report"
 # Files of others, which have no format tag.
 UNTAGGED = (PATHS, CONFIG)
@@ -38,8 +40,25 @@ READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def told(file_name: str, data: bytes) -> list[tuple[str, str, Any]]:
-    """What a file holds: the shelf, the name wished and the value of each part."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one file holds of one shelf: the name wished, the value, and the bytes to keep."""
+
+    shelf: str
+    stem: str
+    value: Any
+    data: bytes
+
+
+def part(shelf: str, stem: str, value: Any) -> Part:
+    """A vector, a profile or a tree as it is kept: in the format that pages offer and take."""
+    content = tagged("growmap", to_growmap(value)) if shelf == TREES else value.to_dict()
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Part(shelf, stem, value, text.encode())
+
+
+def told(file_name: str, data: bytes) -> list[Part]:
+    """All that a file holds. Raises FileFormatError, with the field, for what is none of ours."""
     content = parse_json(data, file_name)
     kind = _kind(content, file_name)
     if kind not in UNTAGGED:
@@ -50,17 +69,32 @@ def told(file_name: str, data: bytes) -> list[tuple[str, str, Any]]:
         raise FileFormatError(f"{file_name}: {error}") from error
     if kind == REPORT:
         return _parts(value)
-    return [(SHELVES[kind], _stem(file_name, content), value)]
+    stem = _stem(file_name, content)
+    if kind == CONFIG:
+        return [Part(SHAPES, stem, value, data)]
+    return [part(SHELVES[kind], stem, value)]
 
 
-def _parts(report: Report) -> list[tuple[str, str, Any]]:
+def page_for(data: bytes, *, here: str) -> str:
+    """A sentence that names the page which takes a file of this kind; empty for the kind `here`."""
+    try:
+        content = parse_json(data, "")
+    except FileFormatError:
+        return ""
+    kind = str(content.get("format")).removeprefix("sequoia-") if isinstance(content, dict) else ""
+    page = ELSEWHERE.get(kind) or ("Plan" if kind in READERS and kind not in UNTAGGED else "")
+    return f" The page {page} takes it." if page and kind != here else ""
+
+
+def _parts(report: Report) -> list[Part]:
     """A report's profile and vectors, and its tree where it speculates."""
-    tree = [(TREES, f"{report.name} tree", report.plan.tree)] if report.plan.speculates else []
-    return [
-        (HARDWARE, report.name, report.hardware),
-        *((ACCEPTANCE, f"{report.name} {rule}", v) for rule, v in report.vectors.items()),
-        *tree,
+    found = [
+        part(HARDWARE, report.name, report.hardware),
+        *(part(ACCEPTANCE, f"{report.name} {rule}", v) for rule, v in report.vectors.items()),
     ]
+    if report.plan.speculates:
+        found.append(part(TREES, f"{report.name} tree", report.plan.tree))
+    return found
 
 
 def _kind(content: Any, file_name: str) -> str:

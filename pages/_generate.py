@@ -43,6 +43,7 @@ class RunView:
 
     ranks: the rank sequence of the finished text, from which any tree's steps on it follow.
     origin: the pair and machine, once the run has ended. source: the file it was loaded from.
+    kept: its name among the kept runs; unkept: why it is not among them.
     """
 
     request: Request
@@ -54,6 +55,8 @@ class RunView:
     prompt_ids: tuple[int, ...] = ()
     origin: Origin | None = None
     source: str = ""
+    kept: str = ""
+    unkept: str = ""
 
     @property
     def tokens(self) -> int:
@@ -76,9 +79,13 @@ class RunView:
 
 @dataclass(slots=True)
 class Record:
-    """The run as the worker writes it and pages read it, a whole view at a time."""
+    """The run as the worker writes it and pages read it, a whole view at a time.
+
+    name: what it is to be kept as.
+    """
 
     view: RunView
+    name: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self) -> RunView:
@@ -99,19 +106,24 @@ class Record:
             self.view = replace(self.view, **results)
 
 
-def generate_work(worker: Worker, record: Record) -> Callable[[Job], None]:
-    """The job that fills `record`."""
+def generate_work(
+    worker: Worker, record: Record, keep: Callable[[Record], None]
+) -> Callable[[Job], None]:
+    """The job that fills `record`; `keep` is called with it in the end, however it ends."""
 
     def work(job: Job) -> None:
         engine = worker.resident
         request = record.view.request
         _check_pair(engine, request)
         speculative = request.method != PLAIN_METHOD
-        run = _generate(job, engine, record, 0.5 if speculative else 1.0)
-        if speculative and not job.cancelled:
-            _measure_plain(job, engine, record, run)
-        if not job.cancelled:
-            _rank(engine, record)
+        try:
+            run = _generate(job, engine, record, 0.5 if speculative else 1.0)
+            if speculative and not job.cancelled:
+                _measure_plain(job, engine, record, run)
+            if not job.cancelled:
+                _rank(engine, record)
+        finally:
+            keep(record)
 
     return work
 

@@ -15,9 +15,11 @@ from pages._inputs import (
     hardware_picker,
     vector_name,
 )
-from pages._measure_machine import keep_measured, measure_machine
+from pages._kept_files import delete_button
+from pages._measure_machine import measure_machine, show_measured
 from pages._modelled import modelled_choices, modelled_controls
 from pages._sliders import LINK, slider
+from pages._store import ACCEPTANCE, HARDWARE
 from pages._text import literal
 from pages._url import note_link_mistakes
 from sequoia_core.errors import SequoiaError
@@ -57,7 +59,7 @@ def note_mistakes() -> None:
 
 def hardware_controls() -> Shown | None:
     """All controls; None where they fit nothing, which they then say."""
-    keep_measured()
+    show_measured()
     _look_at_new()
     source = st.segmented_control(
         "Source",
@@ -98,11 +100,12 @@ def _look_at_new() -> None:
 
 
 def _picked() -> HardwareProfile:
-    profile = library.hardware(hardware_picker(st, lambda: None))
+    name = hardware_picker(st, lambda: None)
+    words = st.container()
+    delete_button(HARDWARE, name, key="delete")
+    profile = library.hardware(name)
     where = literal(f"{profile.device}, {profile.dtype}")
-    st.caption(f"{profile.origin.capitalize()}: {where}.")
-    if library.is_own_profile(profile.name):
-        st.button("Delete it", key="delete", on_click=library.delete_profile, args=(profile.name,))
+    words.caption(f"{profile.origin.capitalize()}: {where}.")
     return profile
 
 
@@ -121,6 +124,7 @@ def _draft() -> str:
     name = vector_name(choice, temperature or 0.0)
     with suppress(SequoiaError):
         st.caption(_whose(library.acceptance(name)))
+    delete_button(ACCEPTANCE, choice, key="delete_acceptance")
     return name
 
 

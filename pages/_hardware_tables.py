@@ -100,21 +100,24 @@ def modelled_against_measured(shown: Shown, own: list[Twin]) -> None:
     }
     for index, model in enumerate(SIZES):
         differences = [twin.differences[index] for _, twin in found]
-        columns[f"{model}, median error"] = [100 * each.median for each in differences]
+        columns[f"{model}, median"] = [100 * each.median for each in differences]
         columns[f"{model}, worst"] = [_worst(each) for each in differences]
-    percent = st.column_config.NumberColumn(format="%.0f %%")
+    percent = st.column_config.NumberColumn(format="%.0f %%", width=90, help="The median error.")
+    worst = st.column_config.TextColumn(width=98, help="The largest error, and at how many tokens.")
     st.dataframe(
         columns,
         hide_index=True,
         height="content",
         alt="Errors of the models of measured profiles",
-        column_config={"profile": st.column_config.TextColumn(width=150)}
-        | {name: percent for name in columns if name.endswith("error")},
+        column_config={"profile": st.column_config.TextColumn(width=120)}
+        | {"modelled from": st.column_config.TextColumn(width=112)}
+        | {name: percent for name in columns if name.endswith("median")}
+        | {name: worst for name in columns if name.endswith("worst")},
     )
 
 
 def _worst(difference: Difference) -> str:
-    return f"{difference.worst:+.0%} at {difference.worst_tokens:,} tokens"
+    return f"{difference.worst:+.0%} at {difference.worst_tokens:,}"
 
 
 def _twins(name: str) -> list[Twin]:

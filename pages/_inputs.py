@@ -8,6 +8,7 @@ import streamlit as st
 from pages import _library as library
 from pages._sliders import LINK
 from pages._state import server
+from pages._store import HARDWARE
 from pages._text import literal
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
@@ -101,7 +102,7 @@ def hardware_words(name: str, pair) -> str:
 
 
 def fitting_hardware(pair) -> str | None:
-    """The profile measured with the loaded pair in its dtype, the session's own first.
+    """The profile measured with the loaded pair in its dtype, those added first.
 
     Without one it is the first profile there is; None where there is none.
     """
@@ -113,7 +114,7 @@ def fitting_hardware(pair) -> str | None:
         with suppress(SequoiaError):
             profile = library.hardware(name)
             same = profile.target_model == pair.target_name
-            return same and profile.dtype == pair.dtype, same, library.is_own_profile(name)
+            return same and profile.dtype == pair.dtype, same, library.is_own(HARDWARE, name)
         return False, False, False
 
     return max(known, key=fit)

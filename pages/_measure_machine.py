@@ -81,8 +81,10 @@ def _chosen() -> list[int]:
 def _start() -> None:
     profiling = Profiling(_chosen())
     try:
+        library.check_room(1)
         worker = server().worker
-        job = worker.submit("profile", session_id(), profile_work(worker, profiling))
+        work = profile_work(worker, profiling, library.profile_keeper())
+        job = worker.submit("profile", session_id(), work)
     except SequoiaError as error:
         st.session_state.profile_note = str(error)
         return
@@ -93,16 +95,10 @@ def _stop() -> None:
     server().worker.cancel(st.session_state.profile_job)
 
 
-def keep_measured() -> None:
-    """A finished profile goes into the library, once: before the pickers are drawn."""
+def show_measured() -> None:
+    """A finished profile is picked, once: before the pickers are drawn."""
     profiling: Profiling | None = st.session_state.get("profiling")
-    profile = profiling.read() if profiling else None
-    if profile is None:
+    if profiling is None or not profiling.name:
         return
-    name = library.add_profile(profile, f"this machine, {profile.target_model}, {profile.dtype}")
-    st.session_state.update(
-        profiling=None,
-        new_profile=name,
-        profile_note=f"Measured: it is `{name}` now. It stays in this browser session; download "
-        "it to keep it.",
-    )
+    note = f"Measured: it is `{profiling.name}` now, kept until you delete it."
+    st.session_state.update(profiling=None, new_profile=profiling.name, profile_note=note)

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from pages import _library as library
-from pages._sliders import LINK
+from pages._sliders import LINK, number
 from sequoia_core.errors import InputError
 from sequoia_core.plan.gpu import Gpu, list_gpus, load_gpu, typed_in_gpu
 from sequoia_core.plan.model_shape import DTYPE_BYTES
-from sequoia_core.plan.modelled import CONTEXT, Modelled, model_profile
+from sequoia_core.plan.modelled import Modelled, model_profile
 from sequoia_core.plan.roofline import LAUNCHES
 
 TYPED = "typed in"
@@ -37,7 +37,7 @@ def modelled_controls() -> Modelled:
     draft = _shape("Draft's shape", "draft_shape", choices["draft_shape"], DRAFT)
     left, right = st.columns(2)
     weights = left.selectbox("Dtype", choices["weights"], key="weights", bind=LINK)
-    context = right.number_input("Context", 1, 131_072, CONTEXT, key="context", bind=LINK)
+    context = number(right, "Context", "context")
     launch = st.selectbox(
         "Launched by",
         choices["launch"],
@@ -61,7 +61,7 @@ def modelled_controls() -> Modelled:
         target,
         draft,
         dtype=dtype,
-        context_length=int(context),
+        context_length=context,
         launch=launch,
         offload=offload,
     )
@@ -74,15 +74,15 @@ def _shape(label: str, key: str, names: list[str], default: str) -> str:
 def _figures() -> dict[str, float]:
     """Boxes for the four figures of a data sheet."""
     boxes = {
-        "bandwidth": ("Bandwidth, GB/s", 1000.0),
-        "tflops": ("Dense TFLOP/s", 100.0),
-        "memory": ("Memory, GiB", 24.0),
-        "link": ("Host link, GB/s", 25.0),
+        "bandwidth": "Bandwidth, GB/s",
+        "tflops": "Dense TFLOP/s",
+        "memory": "Memory, GiB",
+        "link": "Host link, GB/s",
     }
     places = (*st.columns(2), *st.columns(2))
     return {
-        key: place.number_input(label, 0.0, 1e6, value, key=key, bind=LINK)
-        for place, (key, (label, value)) in zip(places, boxes.items(), strict=True)
+        key: number(place, label, key)
+        for place, (key, label) in zip(places, boxes.items(), strict=True)
     }
 
 

@@ -1,8 +1,10 @@
 """Loading a model pair as a job of the worker."""
 
 import gc
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from pages._worker import Job, Worker
 
@@ -32,6 +34,7 @@ def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
         from sequoia_core.decode.engine import Engine
         from sequoia_core.decode.pair import PairSpec, load_pair
 
+        leave_a_core()
         spec = PairSpec(
             choice.target,
             choice.draft,
@@ -40,6 +43,7 @@ def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
             choice.cost,
             offload=choice.offload,
         )
+        leave_a_core()
         worker.resident = Engine(load_pair(spec, job.report))
         # Hundreds of thousands of objects of torch and transformers stay for good. Streamlit
         # collects garbage after every run of a page, and would walk them all, 0.2 s each time.
@@ -49,3 +53,16 @@ def load_work(worker: Worker, choice: PairChoice) -> Callable[[Job], None]:
         gc.freeze()
 
     return work
+
+
+@cache
+def leave_a_core() -> None:
+    """Have torch use one core less than there are, unless the environment says how many.
+
+    The browser draws on this machine too. A pass waits for the slowest of its threads many times,
+    so that one without a core makes it ten times as long (docs/BENCHMARKS.md, "Threads").
+    """
+    import torch
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, torch.get_num_threads() - 1))

@@ -6,6 +6,7 @@ from pages._auto import auto_words
 from pages._controls import Controls
 from pages._generate import RunView
 from pages._job_line import job_line
+from pages._kept_runs import link_run
 from pages._planned_tree import PlannedTree
 from pages._race import race, why_no_race
 from pages._run_acceptance import run_acceptance
@@ -38,6 +39,7 @@ def _panel(controls: Controls, job: Job | None, was_active: bool) -> None:
     if was_active and not job.active:
         st.rerun()
     view = shown_run()
+    link_run(live=was_active)
     # Fixed places, so that what comes and goes above the tree never takes the tree down.
     figures, progress, text, picker, tree, rest = (st.container() for _ in range(6))
     with figures:
@@ -89,7 +91,7 @@ def _metrics(plan: PlannedTree | None, view: RunView | None) -> None:
     predicted = f"{plan.speedup:.2f}×" if plan and plan.speedup else "–"
     measured = view.measured_speedup if view else None
     rate = view.tokens / view.seconds if view and view.seconds else None
-    figures = st.grid(4, min_column_width=150)
+    figures = st.grid(4, min_column_width=136)
     figures.metric(
         "Predicted speedup",
         predicted,

@@ -38,11 +38,15 @@ def _check(planned: Planned, job: Job | None, was_active: bool) -> None:
     kept: Measurement | None = st.session_state.get("last_measurement")
     fits = kept is not None and kept.tree == planned.plan.tree
     rows = _known(planned) + (_measured_rows(kept.read()) if fits else [])
-    names = ("how", "tokens per step", "speedup")
+    names = ("how", "per step", "speedup")
     st.dataframe(
         dict(zip(names, zip(*rows, strict=True), strict=True)),
         hide_index=True,
         alt="Tokens per step and speedup: predicted, replayed and measured",
+        column_config={
+            "how": st.column_config.TextColumn(width=128),
+            "per step": st.column_config.TextColumn(width=78, help="Tokens that a step commits."),
+        },
     )
     _buttons(planned, was_active)
     job_line(job, doing="Measuring", stopped="Stopped before it was done; nothing was measured.")
@@ -60,7 +64,7 @@ def _known(planned: Planned) -> list[tuple[str, str, str]]:
     rows.append(_row("predicted, path model", paths, None, planned))
     texts = replay(plan.tree, vector.paths)
     error = texts.standard_error
-    rows.append(_row("replayed, calibration texts", texts.tokens_per_step, error, planned))
+    rows.append(_row("replayed", texts.tokens_per_step, error, planned))
     return rows
 
 
@@ -76,7 +80,7 @@ def _measured_rows(outcome: Measured) -> list[tuple[str, str, str]]:
         (
             f"measured, {name}",
             f"{row.tokens_per_step:.2f}",
-            f"{row.speedup:.2f}× ({row.speedup_low:.2f} to {row.speedup_high:.2f})",
+            f"{row.speedup:.2f}× ({row.speedup_low:.2f}–{row.speedup_high:.2f})",
         )
         for name, row in outcome.rows.items()
         if name in (THIS_TREE, CHAIN)

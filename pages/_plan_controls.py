@@ -19,17 +19,20 @@ from pages._inputs import (
     vector_name,
     vector_note,
 )
-from pages._sliders import LINK, exact_slider, slider
+from pages._kept_files import delete_button
+from pages._plan_limits import SAME, limits, other_machine
+from pages._sliders import LINK, PLAN, auto_switch, exact_slider, slider
+from pages._store import ACCEPTANCE, TREES
 from pages._text import literal
 from pages._url import note_link_mistakes
 from sequoia_core.errors import SequoiaError
 from sequoia_core.plan.acceptance import AcceptanceVector
+from sequoia_core.plan.exports.registry import EXPORTS
 from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.optimizer import ALL_FAMILIES, MAX_BUDGET, judge_tree, make_plan
 from sequoia_core.plan.plan import Plan
 from sequoia_core.plan.what_if import scaled
 
-SAME = "none"
 FAMILY_HELP = (
     "sequoia is the best tree of any shape; empirical lets acceptance depend on the ranks accepted "
     "before; the others are simpler shapes. Trees from files stand here too."
@@ -58,12 +61,13 @@ def note_mistakes() -> None:
         "versus": [SAME, *library.hardware_names()],
         "acceptance": acceptance_choices(),
         "family": family_choices(),
+        "export": ["plan", *EXPORTS],
     }
     note_link_mistakes("plan", choices)
 
 
 def family_choices() -> list[str]:
-    """Families to plan, and the session's own trees."""
+    """Families to plan, and the trees that were added."""
     return [*ALL_FAMILIES, *library.tree_names()]
 
 
@@ -72,8 +76,8 @@ def plan_controls() -> Planned | None:
     acceptance = _draft()
     hardware = _machine()
     family, sliders, automatic = _tree()
-    branch, batch, scale = _limits()
-    versus = _versus()
+    branch, batch, scale = limits()
+    versus = other_machine()
     add_file()
     wishes = {"max_branch": branch, "batch_size": batch}
     if automatic:
@@ -107,6 +111,7 @@ def _draft() -> str:
         temperature = slider("Temperature", "temperature", 0.05)
     name = vector_name(choice, temperature or 0.0)
     vector_note(name, temperature)
+    delete_button(ACCEPTANCE, choice, key="delete_acceptance")
     return name
 
 
@@ -128,45 +133,11 @@ def _tree() -> tuple[str, object, bool]:
     heading, switch = st.columns([1, 1], vertical_alignment="center")
     heading.markdown("**Tree**")
     with switch.container(horizontal_alignment="right"):
-        automatic = st.toggle(
-            "Auto",
-            True,
-            key="auto",
-            bind=LINK,
-            help="Let the hardware profile choose the budget and depth with the best speedup.",
-        )
+        automatic = auto_switch(PLAN)
     family = st.selectbox("Family", family_choices(), key="family", bind=LINK, help=FAMILY_HELP)
-    own = library.tree(family) is not None
+    own = family in library.tree_names()
+    delete_button(TREES, family, key="delete_tree")
     return family, st.container(), automatic or own
-
-
-def _limits() -> tuple[int, int, float]:
-    st.markdown("**Limits and what-ifs**")
-    branch = slider("Most children of a node", "branch", 1)
-    batch = slider(
-        "Batch size",
-        "batch",
-        1,
-        help="Sequences decoded together: every pass then takes so many times the tokens.",
-    )
-    scale = slider(
-        "Acceptance times",
-        "scale",
-        0.05,
-        help="A better or a worse draft: the first child is accepted so many times as often, the "
-        "others move along, and all is planned again.",
-    )
-    return branch, batch, scale
-
-
-def _versus() -> str:
-    return st.selectbox(
-        "Compare with",
-        [SAME, *library.hardware_names()],
-        key="versus",
-        bind=LINK,
-        help="A second profile: what this tree would be worth there, and what would be best there.",
-    )
 
 
 def _try(

@@ -57,7 +57,7 @@ def _answer(planned: Planned) -> None:
                 f"The profile ends at {last:,} tokens a pass and this tree needs "
                 f"{plan.batch_size * plan.budget:,}: its last slope is continued."
             )
-    figures = st.grid(5, min_column_width=130)
+    figures = st.grid(5, min_column_width=108)
     error = plan.speedup_error
     figures.metric(
         "This tree",

@@ -29,7 +29,13 @@ def show_loaded(view: RunView) -> None:
 def loaded_note() -> None:
     """Whose run is shown, where it is a loaded one, and the way back to the session's own."""
     view = shown_run()
-    if view is None or not view.source:
+    if view is None:
+        return
+    if view.unkept:
+        st.caption(f"This run is not kept, so it goes with this page: {literal(view.unkept)}")
+    if not view.source:
+        if view.kept and view.kept == st.session_state.get("restored_run"):
+            st.caption(_words("Kept from earlier", view))
         return
     if "own_run" not in st.session_state:
         st.caption(_loaded_words(view))
@@ -49,9 +55,13 @@ def _show(view: RunView) -> None:
 
 
 def _loaded_words(view: RunView) -> str:
+    return _words(f"Loaded from `{view.source}`", view)
+
+
+def _words(where_from: str, view: RunView) -> str:
     origin = view.origin
     where = [part for part in (origin.dtype, origin.machine) if part]
-    words = f"Loaded from `{view.source}`: {literal(origin.target)} with {literal(origin.draft)}"
+    words = f"{where_from}: {literal(origin.target)} with {literal(origin.draft)}"
     words += f", {literal(', '.join(where))}" if where else ""
     words += f", {_date(origin.created)}." if origin.created else ", no date in the file."
     if not view.request.prompt:

@@ -1,4 +1,4 @@
-"""The numeric controls of Explore, bound to the page's link, with the ranges of `_url`."""
+"""The controls that pages share, bound to the page's link, with the ranges of `_url`."""
 
 import streamlit as st
 
@@ -6,6 +6,10 @@ from pages._url import RANGES
 
 LINK = "query-params"
 PLANNED, RUN = "Planned tree", "Run by step"
+EXPLORE, PLAN, COMPARE = "explore", "plan", "compare"
+# Controls of the tree's size, which several pages have under one name.
+SIZE = ("auto", "budget", "depth")
+AUTO_AT_FIRST = {EXPLORE: False, PLAN: True}
 
 
 def look_at_plan() -> None:
@@ -21,8 +25,35 @@ def slider(label: str, key: str, step: float, **options) -> float:
     )
 
 
-def number(place, label: str, key: str) -> int:
-    """A box for a whole number, drawn into `place`."""
+def keep_apart(page: str) -> None:
+    """On coming to a page, before its controls: the tree's size is this page's own again.
+
+    Where Auto chooses the size it moves the sliders, which must not change another page's tree.
+    """
+    state = st.session_state
+    before = state.get("size_of")
+    if before == page:
+        return
+    if before is not None:
+        state[f"size_on_{before}"] = {key: state[key] for key in SIZE if key in state}
+        state.update(state.get(f"size_on_{page}", {"auto": AUTO_AT_FIRST.get(page, False)}))
+    state.size_of = page
+
+
+def auto_switch(page: str, **options) -> bool:
+    """Whether the tree's size is left to the planner."""
+    return st.toggle(
+        "Auto",
+        AUTO_AT_FIRST[page],
+        key="auto",
+        bind=LINK,
+        help="Let the hardware profile choose the budget and depth with the best speedup.",
+        **options,
+    )
+
+
+def number(place, label: str, key: str) -> float:
+    """A box for a number, whole where its default is, drawn into `place`."""
     allowed = RANGES[key]
     return place.number_input(label, allowed.low, allowed.high, allowed.default, key=key, bind=LINK)
 

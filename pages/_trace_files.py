@@ -1,19 +1,20 @@
-"""Save the shown run as a trace file, load one back."""
+"""Save the shown run as a trace file; load one, or one that was kept on this machine."""
 
 import re
-from pathlib import PurePath
 
 import streamlit as st
 
-from pages._generate import Request, RunView
+from pages._data_folder import kept_words
+from pages._file_kinds import page_for
+from pages._generate import RunView
+from pages._kept_runs import delete_run, keep_loaded, kept_runs, run_line, show_kept
+from pages._run_file import loaded, recorded
 from pages._shown_run import show_loaded, shown_run
+from pages._store import LIMITS, RUNS
 from pages._text import literal
-from sequoia_core.decode.recorded import Predicted, Ranks, RecordedRun, largest
-from sequoia_core.decode.trace_file import MAX_BYTES, parse_trace, trace_text
-from sequoia_core.errors import FileFormatError, SequoiaError
-from sequoia_core.plan.methods import AUTO, METHODS, NAMES
-from sequoia_core.plan.paths import PathStatistics
-from sequoia_core.tree.token_tree import TokenTree
+from sequoia_core.decode.trace_file import KIND, trace_text
+from sequoia_core.errors import SequoiaError
+from sequoia_core.files import MAX_BYTES
 
 
 def trace_files(*, busy: bool) -> None:
@@ -33,7 +34,7 @@ def trace_files(*, busy: bool) -> None:
         help="Every step of the run on show with its tree, verdicts and times, as JSON.",
     )
     with load.popover(
-        "Load trace", width="stretch", disabled=busy, key="load_trace", on_change="rerun"
+        "Load run", width="stretch", disabled=busy, key="load_trace", on_change="rerun"
     ):
         st.file_uploader(
             "A file from Save trace, or of `generate --trace`",
@@ -42,9 +43,38 @@ def trace_files(*, busy: bool) -> None:
             on_change=_take_upload,
             max_upload_size=MAX_BYTES // 1_000_000,
         )
-        st.caption("It is shown in place of your run, which stays at hand. No model is needed.")
         if mistake := st.session_state.get("trace_mistake"):
             st.error(literal(mistake))
+        _kept(view)
+
+
+def _kept(view: RunView | None) -> None:
+    """The runs that outlive the page, the newest first."""
+    names = kept_runs()
+    if names:
+        shown = view.kept if view else ""
+        name = st.selectbox(
+            "Or an earlier run",
+            names,
+            names.index(shown) if shown in names else 0,
+            key="kept_run",
+            format_func=run_line,
+        )
+        with st.container(horizontal=True, gap="small"):
+            st.button("Show", key="show_kept", on_click=_try, args=(show_kept, name))
+            st.button("Delete", key="delete_run", on_click=_try, args=(delete_run, name))
+    st.caption(
+        "What you load is shown in place of your run, which stays at hand. The newest "
+        f"{LIMITS[RUNS].most} runs can be shown again. {kept_words()}"
+    )
+
+
+def _try(change, name: str) -> None:
+    st.session_state.trace_mistake = ""
+    try:
+        change(name)
+    except SequoiaError as error:
+        st.session_state.trace_mistake = str(error)
 
 
 def _take_upload() -> None:
@@ -53,69 +83,12 @@ def _take_upload() -> None:
     st.session_state.trace_mistake = ""
     if upload is None:
         return
+    data = upload.getvalue()
     try:
-        show_loaded(loaded(upload.getvalue(), upload.name))
+        show_loaded(keep_loaded(loaded(data, upload.name)))
         st.session_state.load_trace = False  # Closed, so that it hides nothing of the run.
     except SequoiaError as error:
-        st.session_state.trace_mistake = str(error)
-
-
-def recorded(view: RunView) -> RecordedRun:
-    """A finished run as it is kept in a file."""
-    request, ranks = view.request, view.ranks
-    planned = METHODS.get(request.method)
-    grown = planned is not None and planned.grown
-    budget, depth = request.tree.size, request.depth if grown else request.tree.depth
-    if request.method == AUTO:
-        budget, depth = largest(view.steps)
-    return RecordedRun(
-        method=request.method,
-        rule=planned.rule if planned else "sequoia",
-        tree=None if grown or request.method == AUTO else request.tree,
-        budget=budget,
-        depth=depth,
-        settings=request.settings,
-        prompt=request.prompt,
-        prompt_ids=list(view.prompt_ids),
-        steps=view.steps,
-        summary=view.summary,
-        origin=view.origin,
-        plain=view.plain,
-        ranks=ranks and Ranks(ranks.width, ranks.sequences[0].tolist()),
-        predicted=Predicted(request.predicted_speedup, request.predicted_tokens),
-    )
-
-
-def loaded(data: bytes, file_name: str) -> RunView:
-    """The run in a file's bytes, ready to be shown. Raises FileFormatError."""
-    name = _printable(file_name)
-    run = parse_trace(data, name)
-    if run.method not in NAMES:
-        raise FileFormatError(
-            f"{name}: method must be one of {', '.join(NAMES)}, got {run.method[:40]!r}."
-        )
-    # A grown tree differs from step to step; the largest says how big they came to be.
-    widest = max((step.nodes.parent for step in run.steps), key=len)
-    tree = TokenTree(widest) if run.tree is None else run.tree
-    return RunView(
-        Request(
-            run.prompt,
-            run.method,
-            tree,
-            run.depth,
-            run.settings,
-            run.predicted.speedup,
-            predicted_tokens=run.predicted.tokens_per_step,
-        ),
-        steps=run.steps,
-        pieces=run.pieces,
-        summary=run.summary,
-        plain=run.plain,
-        ranks=run.ranks and PathStatistics(run.ranks.width, [run.ranks.ranks]),
-        prompt_ids=tuple(run.prompt_ids),
-        origin=run.origin,
-        source=name,
-    )
+        st.session_state.trace_mistake = f"{error}{page_for(data, here=KIND)}"
 
 
 def _file_name(view: RunView) -> str:
@@ -124,9 +97,3 @@ def _file_name(view: RunView) -> str:
     request = view.request
     made = re.sub(r"\D", "", view.origin.created)[:14] if view.origin else ""
     return f"trace-{request.method}-{request.tree.size}-{made}.json"
-
-
-def _printable(file_name: str) -> str:
-    """The name alone, short and without what Markdown would take for its own."""
-    name = PurePath(file_name).name
-    return "".join(c for c in name if c.isprintable() and c not in "`*[]<>")[:80] or "the file"

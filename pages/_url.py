@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from sequoia_core.plan.modelled import CONTEXT
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -19,7 +21,8 @@ class Range:
         """An empty string, or one sentence that says what is wrong with `value`."""
         if self.low <= value <= self.high:
             return ""
-        return f"{self.name} must be between {self.low:,g} and {self.high:,g}, got {value:,g}."
+        low, high, got = (f"{number:,.10g}" for number in (self.low, self.high, value))
+        return f"{self.name} must be between {low} and {high}, got {got}."
 
 
 RANGES = {
@@ -33,7 +36,15 @@ RANGES = {
     "batch": Range("The batch size", 1, 64, 1),
     "scale": Range("The factor on acceptance", 0.5, 1.3, 1.0),
     "repeats": Range("Repeats", 1, 50, 3),
+    "step": Range("The step", 1, 100_000, 1),
+    "context": Range("The context", 1, 131_072, CONTEXT),
+    "bandwidth": Range("The bandwidth", 0.0, 1e6, 1000.0),
+    "tflops": Range("The TFLOP/s", 0.0, 1e6, 100.0),
+    "memory": Range("The memory", 0.0, 1e6, 24.0),
+    "link": Range("The host link", 0.0, 1e6, 25.0),
 }
+SWITCHES = ("auto", "race", "fixed", "offload", "every_gpu")
+LEFT_OUT = "The link's value was left out."
 
 
 def note_link_mistakes(
@@ -57,24 +68,36 @@ def note_link_mistakes(
 
 
 def link_mistakes(parameters: Mapping[str, str], choices: Mapping[str, list[str]]) -> list[str]:
-    """One sentence for every parameter of a link that cannot be used.
+    """One sentence for every parameter of a link that cannot be used as it stands.
 
     choices: the values that each picking control offers, by parameter.
     """
-    mistakes = []
-    for key, allowed in RANGES.items():
-        if key in parameters:
-            mistakes.append(_number_mistake(parameters[key], allowed))
+    mistakes = [
+        _number_mistake(parameters[key], allowed)
+        for key, allowed in RANGES.items()
+        if key in parameters
+    ]
+    mistakes += [
+        f"{key} must be true or false, got “{parameters[key]}”. {LEFT_OUT}"
+        for key in SWITCHES
+        if key in parameters and parameters[key].lower() not in ("true", "false")
+    ]
     for key, options in choices.items():
         if key in parameters and parameters[key] not in options:
-            mistakes.append(
-                f"There is no {key} called “{parameters[key]}”; there are: {', '.join(options)}."
-            )
-    return [f"{mistake} The link's value was left out." for mistake in mistakes if mistake]
+            known = f"there are: {', '.join(options)}" if options else "there is none yet"
+            mistakes.append(f"There is no {key} called “{parameters[key]}”; {known}. {LEFT_OUT}")
+    return list(filter(None, mistakes))
 
 
 def _number_mistake(text: str, allowed: Range) -> str:
     try:
-        return allowed.check(float(text))
+        value = float(text)
     except ValueError:
-        return f"{allowed.name} must be a number, got “{text}”."
+        return f"{allowed.name} must be a number, got “{text}”. {LEFT_OUT}"
+    if mistake := allowed.check(value):
+        return f"{mistake} {LEFT_OUT}"
+    if isinstance(allowed.default, int) and value != int(value):
+        return (
+            f"{allowed.name} must be a whole number, got {value:,.10g}: {int(value):,} was taken."
+        )
+    return ""

@@ -2,12 +2,14 @@
 
 import streamlit as st
 
+from pages import _library as library
 from pages._comparing import Comparing, Request, compare_work
 from pages._comparison_controls import comparison_controls, note_mistakes
 from pages._comparison_panel import panel
 from pages._comparison_request import Asked, effort_words
-from pages._comparison_shelf import delete, proposed_name, put
+from pages._comparison_shelf import delete, proposed_name, put, rejoin_linked
 from pages._frame import ensure_frame
+from pages._sliders import COMPARE, keep_apart
 from pages._state import server, session_id
 from sequoia_core.errors import SequoiaError
 
@@ -15,8 +17,10 @@ from sequoia_core.errors import SequoiaError
 @st.fragment
 def page() -> None:
     """Controls on the left, results on the right; the controls rerun only this."""
+    keep_apart(COMPARE)
+    rejoin_linked()
     note_mistakes()
-    sides = st.container(horizontal=True, gap="large", wrap=False)
+    sides = st.container(horizontal=True, gap="large", wrap=False, key="sides")
     left, right = sides.container(width=276), sides.container(width="stretch")
     with left:
         buttons = st.container()
@@ -59,11 +63,13 @@ def _start(wanted: Asked) -> None:
         st.error(str(error))
         return
     try:
-        job = worker.submit("comparison", session_id(), compare_work(worker, request, record))
+        work = compare_work(worker, request, record, library.store())
+        job = worker.submit("comparison", session_id(), work)
     except SequoiaError as error:
         delete(name)
         st.error(str(error))
         return
+    server().announce(f"comparison {name}", job, record)
     st.session_state.update(compare_job=job, comparing=record)
     st.rerun()
 

@@ -1,13 +1,17 @@
 """Explore: write with a draft tree and see, step by step, what was drafted, accepted and why."""
 
+from functools import partial
+
 import streamlit as st
 
+from pages import _library as library
 from pages._auto import started_from
 from pages._controls import Controls, note_mistakes, prompt_box, run_controls
 from pages._frame import ensure_frame
 from pages._generate import Record, Request, RunView, generate_work
+from pages._kept_runs import keep_run, new_name, rejoin_linked
 from pages._panel import panel
-from pages._sliders import RUN
+from pages._sliders import EXPLORE, RUN, keep_apart
 from pages._state import server, session_id
 from pages._trace_files import trace_files
 from sequoia_core.decode.settings import GenerationSettings
@@ -19,8 +23,10 @@ from sequoia_core.tree.token_tree import TokenTree
 @st.fragment
 def page() -> None:
     """Controls on the left, plan and run on the right; the controls rerun only this."""
+    keep_apart(EXPLORE)
+    rejoin_linked()
     note_mistakes()
-    sides = st.container(horizontal=True, gap="large", wrap=False)
+    sides = st.container(horizontal=True, gap="large", wrap=False, key="sides")
     left, right = sides.container(width=276), sides.container(width="stretch")
     with left:
         prompt = prompt_box()
@@ -48,12 +54,15 @@ def _start(controls: Controls) -> None:
     if controls.plan is None and controls.method != PLAIN:
         return  # The reason stands beside the tree's controls already.
     try:
-        record = Record(RunView(_request(controls)))
+        request = _request(controls)
+        record = Record(RunView(request), new_name(request.method, request.tree.size))
         worker = server().worker
-        job = worker.submit("generation", session_id(), generate_work(worker, record))
+        work = generate_work(worker, record, partial(keep_run, library.store()))
+        job = worker.submit("generation", session_id(), work)
     except SequoiaError as error:
         st.error(str(error))
         return
+    server().announce(f"run {record.name}", job, record)
     st.session_state.update(job=job, record=record, view=RUN)
     st.rerun()
 

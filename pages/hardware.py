@@ -11,7 +11,7 @@ from pages._hardware_panel import panel
 def page() -> None:
     """Controls on the left, curves and tables on the right; the controls rerun only this."""
     note_mistakes()
-    sides = st.container(horizontal=True, gap="large", wrap=False)
+    sides = st.container(horizontal=True, gap="large", wrap=False, key="sides")
     left, right = sides.container(width=276), sides.container(width="stretch")
     with left:
         shown = hardware_controls()

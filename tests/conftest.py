@@ -20,6 +20,8 @@ import pytest
 # Tiny models gain nothing from a second thread, and threads that wait for a core that another
 # program holds lose a lot. Read by torch when it is loaded, here and in the served dashboard.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What pages keep goes when the tests end, and never to the user's own folder.
+os.environ["SEQUOIA_DATA"] = ""
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -37,6 +39,13 @@ START_SECONDS = 90.0
 
 # The dashboard is asked on the loopback interface, whatever proxy the environment names.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test's own place for what pages keep."""
+    monkeypatch.setenv("SEQUOIA_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
 
 
 @pytest.fixture(scope="session")

@@ -63,12 +63,17 @@ class World:
 
     def _step(self, index: int, tree: TokenTree) -> StepTrace:
         accepted = self._walk(tree, self._acceptance(index))
-        seconds = self._time(tree, self._hardware(index))
+        seconds, captured = self._time(tree, self._hardware(index)), self._captured(tree)
         self.trees.append(tree)
         self.tokens.append(len(accepted) + 1)
         self.seconds.append(seconds.total)
         bonus = Bonus(0, "", LEAF, 1.0)
-        return StepTrace(index, 0, accepted, bonus, [0] * (len(accepted) + 1), seconds)
+        committed = [0] * (len(accepted) + 1)
+        return StepTrace(index, 0, accepted, bonus, committed, seconds, captured=captured)
+
+    def _captured(self, tree: TokenTree) -> bool:
+        """Whether this step captures passes: on a CPU none does."""
+        return False
 
     def _walk(self, tree: TokenTree, acceptance: AcceptanceVector) -> list[int]:
         node, accepted = 0, []

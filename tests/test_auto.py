@@ -1,13 +1,11 @@
 """What `auto` decides, on simulated pairs and machines: seeded, with no clock and no model."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from simulated import World, machine, vector
 
-from sequoia_core.decode.self_test import SelfTest
 from sequoia_core.decode.trace import Seconds
 from sequoia_core.measure.auto import Auto
 from sequoia_core.measure.auto.acceptance import AcceptanceEstimate
@@ -103,26 +101,51 @@ def test_a_machine_that_is_three_times_as_slow_in_all_needs_no_other_plan():
     assert sum(map(changes, worlds)) <= 1
 
 
-def test_the_step_that_captures_a_trees_passes_does_not_count_for_what_it_takes():
-    """A tree's second step takes several times as long, and a trial has few others."""
-    met = []
+class Capturing(World):
+    """A GPU: a tree's second step captures passes, and so does every 40th, when text has grown.
 
-    class Capturing(World):
-        def _time(self, tree: TokenTree, hardware: HardwareProfile) -> Seconds:
-            met.append(tree)
-            exact = super()._time(tree, hardware)
-            return replace(exact, verify=exact.verify + 0.1 * (met.count(tree) == 2))
+    told: whether steps say so.
+    """
 
-        def _noisy(self, seconds: float) -> float:
-            return seconds
+    def __init__(self, *args, told: bool = True, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._told = told
+        self._met: list[TokenTree] = []
 
+    def _time(self, tree: TokenTree, hardware: HardwareProfile) -> Seconds:
+        self._met.append(tree)
+        exact = super()._time(tree, hardware)
+        return replace(exact, verify=exact.verify + 0.1 * self._captures(tree))
+
+    def _captured(self, tree: TokenTree) -> bool:
+        return self._told and self._captures(tree)
+
+    def _captures(self, tree: TokenTree) -> bool:
+        return self._met.count(tree) == 2 or len(self._met) % 40 == 0
+
+    def _noisy(self, seconds: float) -> float:
+        return seconds
+
+
+def test_a_step_that_captures_passes_does_not_count_for_what_its_tree_takes():
     auto = Auto(GOOD, HERE)
-    captured = SimpleNamespace(static="passes")
-    auto.check(SimpleNamespace(target=captured, vocab=1000, shape_support=SelfTest(True)))
-    Capturing(always(GOOD), always(HERE)).run(auto, 400)
-    sizes = np.array(sorted({tree.size for tree in met if met.count(tree) > 2}))
+    world = Capturing(always(GOOD), always(HERE)).run(auto, 400)
+    sizes = np.array(sorted({tree.size for tree in world.trees if world.trees.count(tree) > 2}))
     assert len(sizes) > 2
     assert auto.beliefs.seconds.target.factor(sizes) == pytest.approx(np.ones(len(sizes)), abs=0.01)
+
+
+def test_a_trial_is_not_charged_for_captures():
+    """Of the first two trials; charged for, the second one would come when they are paid back."""
+    second = []
+    for told in (True, False):
+        auto = Auto(GOOD, HERE)
+        world = Capturing(always(GOOD), always(HERE), told=told).run(auto, 300)
+        others = [i for i, tree in enumerate(world.trees) if tree != world.trees[0]]
+        second.append(
+            next(i for i, before in zip(others[1:], others, strict=False) if i > before + 1)
+        )
+    assert second[0] < second[1]
 
 
 def test_a_slow_spell_is_not_taken_for_a_reason():

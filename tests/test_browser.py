@@ -73,6 +73,16 @@ def test_a_node_says_what_happened_to_it_when_clicked_and_by_keyboard(reader):
     assert "click a node" in detail.inner_text()
 
 
+def test_a_page_loaded_again_shows_the_run_and_the_step_that_it_showed(reader):
+    story = reader.page.locator(".run-text").inner_text()
+    speedup, here = reader.metric("Measured speedup"), reader.tree("step")
+    reader.page.reload()
+    reader.page.locator(f".tree-svg[data-step='{here}']").wait_for()
+    assert reader.page.locator(".run-text").inner_text() == story
+    assert reader.metric("Measured speedup") == speedup
+    assert reader.page.locator(".st-key-prompt textarea").input_value() == SHORT["prompt"]
+
+
 def test_bad_input_is_one_sentence_and_the_finished_run_stays(reader):
     story = reader.page.locator(".run-text").inner_text()
     prompt = reader.page.locator(".st-key-prompt textarea")

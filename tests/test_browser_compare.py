@@ -31,6 +31,19 @@ def answer(visitor: Visitor):
     return visitor.page.locator(".st-key-verdict")
 
 
+def assert_no_table_scrolls_sideways(visitor: Visitor) -> None:
+    """At the width of a small laptop, in both tables of figures."""
+    visitor.page.set_viewport_size({"width": 1280, "height": 800})
+    visitor.page.get_by_text("Beside the plan, and where the time goes").click()
+    tables = visitor.page.get_by_test_id("stDataFrame")
+    expect(tables).to_have_count(2)
+    for table in tables.all():
+        table.scroll_into_view_if_needed()
+        rows = table.locator(".dvn-scroller")
+        rows.wait_for()
+        assert rows.evaluate("shown => shown.scrollWidth <= shown.clientWidth")
+
+
 def test_a_comparison_by_link_runs_is_left_comes_back_is_saved_and_loaded(visit, tmp_path):
     visitor = arrive(visit(), **TINY)
     visitor.page.get_by_text("24 runs (3 methods × 2 temperatures × 2 prompts").wait_for()
@@ -58,10 +71,16 @@ def test_a_comparison_by_link_runs_is_left_comes_back_is_saved_and_loaded(visit,
     for chart in ("speedup", "tokens", "time"):
         expect(visitor.page.locator(f".st-key-comparison_{chart} canvas").first).to_be_visible()
 
+    assert_no_table_scrolls_sideways(visitor)
+
+    visitor.page.reload()
+    basis.wait_for()
+    expect(answer(visitor)).to_contain_text(verdict(comparison)[0])
+
     other = arrive(visit(color_scheme="dark"))
-    other.page.get_by_text("Nothing has been compared yet").wait_for()
     other.button("load_comparison").click()
     other.page.locator("input[type=file]").set_input_files(files["json"])
+    other.page.get_by_text("Loaded from").wait_for()
     expect(answer(other)).to_contain_text(verdict(comparison)[0])
     content = json.loads(files["json"].read_text())
     content["runs"][3]["steps"] = 0
@@ -77,6 +96,8 @@ def test_a_comparison_is_stopped_and_its_rounds_stay(visit):
     visitor.page.get_by_text(LOADED).wait_for(timeout=LOAD_MILLISECONDS)
     visitor.button("compare").click()
     visitor.page.get_by_text(re.compile(r"So far \d+ of 300 runs")).wait_for(timeout=240_000)
+    visitor.page.reload()
+    visitor.page.get_by_text(re.compile(r"So far \d+ of 300 runs")).wait_for()
     visitor.button("compare_stop").click()
     visitor.page.get_by_text("Stopped. The rounds that were done are kept below.").wait_for()
     expect(visitor.page.get_by_text(re.compile(r"So far \d+ of 300 runs"))).to_be_visible()

@@ -21,6 +21,7 @@ class Cuda:
         self.log: list[str] = []
         self.mode = 0
         self.current = self.Stream("main")
+        self.default_generators = [self, self]
 
     class Stream:
         def __init__(self, name):
@@ -31,6 +32,15 @@ class Cuda:
 
     def current_stream(self):
         return self.current
+
+    def set_stream(self, stream) -> None:
+        self.current = stream
+
+    def clone_state(self) -> str:
+        return "a state that is not captured"
+
+    def graphsafe_set_state(self, state: str) -> None:
+        self.log.append(f"generator has {state}")
 
     def graph_pool_handle(self) -> str:
         return "the pool"
@@ -59,8 +69,10 @@ class Cuda:
     @contextmanager
     def graph(self, _graph, *, pool, stream, capture_error_mode):
         self.log.append(f"capture in {pool}, {capture_error_mode}")
-        with self.stream(stream):
-            yield
+        # torch goes back only where all has gone well.
+        before, self.current = self.current, stream
+        yield
+        self.current = before
         self.log.append("captured")
 
 
@@ -117,6 +129,22 @@ def test_the_main_stream_waits_for_what_a_failed_warm_up_has_queued(cuda):
         GraphCapture(torch.device("cuda", 0))(run)
     assert cuda.current.name == "main"
     assert cuda.current.waits.name == "cuda:0"
+
+
+def test_a_capture_that_fails_leaves_the_main_stream_and_its_generator_as_they_were(cuda):
+    def run():
+        if cuda.log and cuda.log[-1].startswith("capture in"):
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    def keeper(self):
+        self._keeper = "made before"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GraphCapture, "_keep_pool", keeper)
+        with pytest.raises(RuntimeError, match="capturing"):
+            GraphCapture(torch.device("cuda", 1))(run)
+    assert cuda.log[-1] == "generator has a state that is not captured"
+    assert cuda.current.name == "main"
 
 
 def test_both_models_of_a_pair_share_one_capture_and_give_it_up_together(monkeypatch):

@@ -16,7 +16,11 @@ from sequoia_core.decode.drafting import DraftedTree, TreePlan
 from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.methods import NAMES
 from sequoia_core.decode.rules import SEQUOIA, SPECINFER, TOPK, Rule
-from sequoia_core.decode.sampling import draw_by_inversion, draw_without_replacement
+from sequoia_core.decode.sampling import (
+    draw_by_inversion,
+    draw_without_replacement,
+    race_times,
+)
 from sequoia_core.decode.walk import LazyWalk
 from sequoia_core.measure.proof import GREEDY_TREE, method_with
 from sequoia_core.tree.token_tree import TokenTree
@@ -92,7 +96,8 @@ def random_draft(rule: Rule, seed: int) -> tuple[DraftedTree, torch.Tensor]:
             continue
         probs, count = draft[plan.row[node]][None], len(children)
         if rule is SEQUOIA:
-            drawn = draw_without_replacement(probs, count, generator)
+            times = race_times(len(probs), VOCAB, generator)
+            drawn = draw_without_replacement(probs, count, times)
         elif rule is SPECINFER:
             drawn = draw_by_inversion(
                 probs, torch.rand((len(probs), count), generator=generator, dtype=torch.float64)

@@ -104,6 +104,18 @@ def test_what_cannot_be_modelled_is_one_sentence_and_the_last_answer_stays(contr
     assert verdict(app) or before
 
 
+def test_a_link_names_each_of_its_values_that_the_page_cannot_take():
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    wrong = {"gpu": "abacus", "context": "0", "bandwidth": "x", "offload": "1", "launch": "jit"}
+    for key, value in (wrong | {"source": "Model a GPU", "tflops": "250"}).items():
+        app.query_params[key] = value
+    app.run().switch_page("pages/hardware.py").run()
+    told = [shown.value for shown in app.warning]
+    names = ("The context", "The bandwidth", "offload", "gpu", "launch")
+    assert [name in words for name, words in zip(names, told, strict=True)] == [True] * 5
+    assert app.number_input(key="context").value == 1024
+
+
 def curves(app: AppTest) -> list[list[str]]:
     """Names of the lines in each chart."""
     specs = [json.loads(chart.proto.spec) for chart in app.get("echarts_chart")]
@@ -152,10 +164,10 @@ def test_a_measurement_stands_beside_its_roofline_with_the_error():
     limits = ["memory alone", "computing alone"]
     assert curves(app) == [["mine", "modelled", *limits]] * 2
     assert says(app, twin.words)
-    rows = table(app, "modelled from", "target, median error").set_index("profile")
+    rows = table(app, "modelled from", "target, median").set_index("profile")
     assert rows.loc["mine", "modelled from"] == "measured figures"
     median, worst = twin.differences[0].median, twin.differences[1].worst
-    assert rows.loc["mine", "target, median error"] == pytest.approx(100 * median)
+    assert rows.loc["mine", "target, median"] == pytest.approx(100 * median)
     assert rows.loc["mine", "draft, worst"].startswith(f"{worst:+.0%} at ")
 
 
@@ -295,7 +307,7 @@ def _refine(job: Job) -> None:
         job.go_on()
 
     Sweep(
-        lambda model, tokens: float(tokens),
+        lambda passes: [float(tokens) for _, tokens in passes],
         {"target": (1, 64), "draft": (1, 64)},
         clock=lambda: 0.0,
         until=1e9,

@@ -28,7 +28,7 @@ from sequoia_core.decode.pair import PairSpec, load_pair
 from sequoia_core.decode.self_test import self_test
 from sequoia_core.decode.shapes import SHAPES
 from sequoia_core.errors import ModelError
-from sequoia_core.measure.methods import hf_generate
+from sequoia_core.measure.hugging_face import HuggingFace
 from sequoia_core.tree.token_tree import TokenTree
 
 TREE = TokenTree([-1, 0, 0, 1, 1, 2])
@@ -233,7 +233,7 @@ def test_memory_that_runs_out_in_hugging_faces_generate_is_told_as_well(monkeypa
     models = tiny_pair(vocab=40)
     monkeypatch.setattr(models.target.model, "forward", full)
     with pytest.raises(ModelError, match="cpu ran out of memory while tiny target was at work"):
-        hf_generate(models, GenerationSettings(max_new_tokens=2))([1, 2, 3])
+        HuggingFace(models).generate(GenerationSettings(max_new_tokens=2))([1, 2, 3])
 
 
 def test_a_self_test_without_memory_does_not_blame_the_mask(monkeypatch):

@@ -9,16 +9,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from fakes import tiny_pair
 from streamlit.testing.v1 import AppTest
 
 from pages import _comparing, _generate, _sidebar
 from pages._inputs import hardware_words, vector_words
-from pages._pair import PairChoice, load_work
+from pages._modelled import modelled_choices
+from pages._pair import PairChoice, leave_a_core, load_work
 from pages._state import server
 from pages._text import run_html
 from pages._tree_view import counts_text, decoded, step_table
-from pages._url import link_mistakes
+from pages._url import RANGES, SWITCHES, link_mistakes
 from pages._worker import DONE, FAILED, QUEUED, RUNNING, STOPPED, Worker
 from sequoia_core import assets
 from sequoia_core.decode import memory, shapes
@@ -215,10 +217,19 @@ def test_model_text_is_escaped_and_marked_by_origin(step):
         ("temperature", "-1", "between 0 and 2, got -1"),
         ("temperature", "nan", "must be between 0 and 2"),
         ("hardware", "abacus", "There is no hardware called “abacus”; there are: cpu"),
+        ("hardware", "0", "There is no hardware called “0”; there are: cpu"),
+        ("run", "old", "There is no run called “old”; there is none yet."),
+        ("seed", "-1", "between 0 and 2,147,483,647, got -1"),
+        ("budget", "12.5", "must be a whole number, got 12.5: 12 was taken."),
+        ("bandwidth", "1e9", "between 0 and 1,000,000, got 1,000,000,000"),
+        ("context", "many", "The context must be a number, got “many”"),
+        ("link", "", "The host link must be a number, got “”"),
+        ("step", "0", "The step must be between 1 and"),
+        ("offload", "1", "offload must be true or false, got “1”. The link's value was left out."),
     ],
 )
 def test_a_link_with_an_unusable_value_is_answered_with_one_sentence(key, value, words):
-    mistakes = link_mistakes({key: value}, {"hardware": ["cpu"]})
+    mistakes = link_mistakes({key: value}, {"hardware": ["cpu"], "run": []})
     assert len(mistakes) == 1
     assert words in mistakes[0]
 
@@ -353,6 +364,26 @@ def test_a_link_out_of_range_is_named_and_the_page_works():
     app = open_app(budget="5000", temperature="-1")
     assert len(app.warning) == 2
     assert metric(app, "Predicted speedup") != "–"
+
+
+def link_of(page: Path) -> set[str]:
+    """Keys that stand beside a binding to the link in a page's source."""
+    text = page.read_text(encoding="utf-8")
+    return {
+        key
+        for call in re.findall(r"\((?:[^()]|\([^()]*\))*bind=LINK", text)
+        for key in re.findall(r'key="(\w+)"', call)
+    }
+
+
+def test_every_parameter_of_a_link_is_one_whose_values_are_checked():
+    texts = {"prompt", "own_prompts", "temperatures"}  # Any text fits, or is judged as it is used.
+    folder = APP.parent / "pages"
+    bound = set().union(*map(link_of, folder.glob("*.py"))) | set(modelled_choices())
+    assert {"gpu", "context", "offload", "export", "methods", "step"} - bound <= {"context"}
+    picked = {"acceptance", "comparison", "export", "family", "hardware", "launch", "machine"}
+    picked |= {"method", "methods", "prompts", "source", "versus", *modelled_choices()}
+    assert bound <= texts | picked | set(RANGES) | set(SWITCHES)
 
 
 def test_a_missing_hardware_folder_is_one_sentence(tmp_path, monkeypatch):
@@ -528,3 +559,19 @@ def test_replaying_the_tree_that_was_run_gives_its_own_steps_and_other_trees_ans
     planned = what_if_table(app)["planned (300 nodes, 5 deep)"].tolist()
     assert float(planned[1]) >= float(own[1])
     assert planned[2] == "–"
+
+
+@pytest.mark.parametrize(("cores", "used"), [(8, [7]), (2, [1]), (1, [1])])
+def test_the_engine_leaves_the_browser_a_core(cores, used, monkeypatch):
+    told = []
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    leave_a_core.__wrapped__()
+    assert told == used
+
+
+def test_the_engine_uses_as_many_cores_as_the_environment_says(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setattr(torch, "set_num_threads", None)
+    leave_a_core.__wrapped__()

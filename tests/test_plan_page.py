@@ -126,12 +126,10 @@ def test_the_families_are_the_plan_s_best_first(page):
 
 def test_prediction_and_replay_stand_side_by_side(page):
     plan = make_plan(VECTOR, PROFILE)
-    shown = dict(table(page, "how", "speedup")[["how", "tokens per step"]].values.tolist())
+    shown = dict(table(page, "how", "speedup")[["how", "per step"]].values.tolist())
     outcome = replay(plan.tree, VECTOR.paths)
     assert shown["predicted, positional"] == f"{plan.expected_tokens:.2f}"
-    assert shown["replayed, calibration texts"] == (
-        f"{outcome.tokens_per_step:.2f} ± {outcome.standard_error:.2f}"
-    )
+    assert shown["replayed"] == (f"{outcome.tokens_per_step:.2f} ± {outcome.standard_error:.2f}")
     bare = open_plan(acceptance="paper-appendix-e")
     assert len(table(bare, "how", "speedup")) == 1
     assert says(bare, "no rank sequences")
@@ -282,6 +280,28 @@ def test_a_measurement_of_the_tree_joins_the_table_and_another_tree_takes_it_awa
     app.slider(key="budget").set_value(5).run()
     assert "measured, this tree" not in table(app, "how", "speedup")["how"].tolist()
     assert says(app, "The last measurement was of another tree.")
+
+
+def test_a_link_names_an_export_and_a_number_that_the_page_cannot_take():
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["export"], app.query_params["batch"] = "pdf", "2.5"
+    app.run().switch_page("pages/plan.py").run()
+    whole, export = (shown.value for shown in app.warning)
+    assert whole == "The batch size must be a whole number, got 2.5: 2 was taken."
+    assert "There is no export called “pdf”; there are: plan, growmap" in export
+
+
+def test_explore_and_plan_have_each_a_tree_size_of_their_own():
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["budget"] = "40"
+    app.run().switch_page("pages/plan.py").run()
+    best = make_plan(VECTOR, PROFILE)
+    assert app.toggle(key="auto").value
+    assert app.slider(key="budget").value == best.budget
+    app.switch_page("pages/explore.py").run()
+    assert (app.toggle(key="auto").value, app.slider(key="budget").value) == (False, 40)
+    app.switch_page("pages/plan.py").run()
+    assert (app.toggle(key="auto").value, app.slider(key="budget").value) == (True, best.budget)
 
 
 def test_the_map_s_colours_turn_at_plain_decoding():

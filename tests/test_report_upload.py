@@ -15,7 +15,7 @@ REPORT = report(name="gpu box")
 PARTS = ["gpu box", "gpu box sequoia", "gpu box specinfer", "gpu box topk", "gpu box tree"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def app() -> AppTest:
     return upload(open_plan(), "report.json", content(REPORT))
 

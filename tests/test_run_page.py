@@ -8,9 +8,9 @@ from traces import PARENTS, recorded_run, traced_step
 
 from pages._race import race_data, verdict, why_no_race
 from pages._rate_chart import points_of
+from pages._run_file import loaded, recorded
 from pages._shown_run import _loaded_words
 from pages._text import literal
-from pages._trace_files import loaded, recorded
 from sequoia_core.decode.trace import PlainRun, Seconds
 from sequoia_core.decode.trace_acceptance import trace_acceptance
 from sequoia_core.decode.trace_file import trace_text

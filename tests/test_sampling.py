@@ -6,12 +6,13 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from sequoia_core.decode.randomness import Randomness
+from sequoia_core.decode.randomness import RACES_AHEAD, Randomness
 from sequoia_core.decode.sampling import (
     distribution,
     draft_distribution,
     draw_without_replacement,
     nucleus,
+    race_times,
 )
 
 # A correct sampler fails a test at this level once in 10,000 seeds, and the seeds are fixed.
@@ -57,7 +58,8 @@ def test_draft_distribution_has_no_mass_too_small_to_draw():
 
 def orders(probs: torch.Tensor, count: int, draws: int) -> dict[tuple[int, ...], int]:
     generator = torch.Generator().manual_seed(7)
-    drawn = draw_without_replacement(probs.expand(draws, -1), count, generator)
+    times = race_times(draws, len(probs), generator)
+    drawn = draw_without_replacement(probs.expand(draws, -1), count, times)
     seen: dict[tuple[int, ...], int] = {}
     for row in drawn.tolist():
         seen[tuple(row)] = seen.get(tuple(row), 0) + 1
@@ -86,8 +88,18 @@ def test_draws_beyond_the_mass_are_uniform_over_the_rest():
 
 
 def test_every_draw_is_a_different_token():
-    drawn = draw_without_replacement(torch.full((100, 6), 1 / 6), 6, torch.Generator())
+    times = race_times(100, 6, torch.Generator())
+    drawn = draw_without_replacement(torch.full((100, 6), 1 / 6), 6, times)
     assert all(sorted(row) == list(range(6)) for row in drawn.tolist())
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_no_race_is_run_twice(rows):
+    random, seen = Randomness.seeded(0, torch.device("cpu")), []
+    for vocab in (7, 7, 5, 7):
+        for _ in range(RACES_AHEAD // vocab + 2 if vocab == 5 else 4):
+            seen += [tuple(times.tolist()) for times in random._times(rows, vocab)]
+    assert len(set(seen)) == len(seen)
 
 
 def test_the_same_seed_draws_the_same_token():

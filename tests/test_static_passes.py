@@ -120,6 +120,20 @@ def test_captured_passes_serve_the_next_run_on_the_same_cache():
     assert len(made) == count
 
 
+def test_a_step_says_that_passes_were_captured_in_it():
+    """`auto` leaves such steps out of what it learns of seconds; see test_auto.py."""
+    pair, counts = use(tiny_pair(vocab=40), eager), []
+    run = Engine(pair).run(PROMPT, GenerationSettings(max_new_tokens=40), TREE, trace=False)
+    for step in run:
+        before = counts[-1] if counts else 0
+        counts.append(len(pair.target.static) + len(pair.draft.static))
+        assert step.captured == (counts[-1] > before)
+    assert 3 < counts[-1] == pair.captures
+    assert not run.pair.draft.static.refused
+    plain = Engine(use(pair, None)).run(PROMPT, GenerationSettings(max_new_tokens=10), TREE)
+    assert not any(step.captured for step in plain)
+
+
 def test_a_larger_cache_drops_what_was_captured_on_the_smaller():
     pair = use(tiny_pair(vocab=40, context=1024), eager)
     text(pair, TREE, max_new_tokens=30)
@@ -147,6 +161,7 @@ def test_a_pass_that_cannot_be_captured_stays_dynamic_and_says_why():
     wanted = text(pair, TREE, max_new_tokens=40)
     assert text(use(pair, failing), TREE, max_new_tokens=40) == wanted
     assert len(pair.target.static) == 0
+    assert pair.captures == 2
     assert pair.target.static.refused == (
         f"a pass over {TREE.size} tokens cannot be captured: operation not permitted when stream "
         "is capturing"

@@ -31,7 +31,10 @@ class Machine:
         self.passes: list[tuple[str, int]] = []
         self.told: list[tuple[float, str]] = []
 
-    def measure(self, model: str, tokens: int) -> float:
+    def measure(self, passes) -> list[float]:
+        return [self._seconds(model, tokens) for model, tokens in passes]
+
+    def _seconds(self, model: str, tokens: int) -> float:
         seconds = self.models[model](tokens) * self.pace(self.now)
         self.now += seconds
         self.passes.append((model, tokens))

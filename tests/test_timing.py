@@ -6,7 +6,7 @@ from fakes import tiny_pair
 
 from sequoia_core.decode import engine, timing
 from sequoia_core.decode.engine import Engine, GenerationSettings
-from sequoia_core.decode.timing import EventWatch, Stopwatch, stopwatch
+from sequoia_core.decode.timing import DeviceLaps, EventWatch, Laps, Stopwatch, laps, stopwatch
 from sequoia_core.tree.token_tree import TokenTree
 
 
@@ -59,6 +59,26 @@ def test_events_are_used_again_and_steps_start_from_zero():
             pass
         assert watch.take().total == pytest.approx(1e-3)
     assert device.made == 2
+
+
+def test_works_in_a_row_are_waited_for_once_and_what_is_between_them_does_not_count():
+    device, done = Device(0, 2, 5, 6), []
+    watch = DeviceLaps(device.event)
+    for name in ("draft", "target"):
+        watch.time(lambda name=name: done.append((name, device.waits)))
+    assert done == [("draft", 0), ("target", 0)]
+    assert watch.take() == [2e-3, 1e-3]
+    assert device.waits == 1
+
+
+def test_on_a_cpu_works_in_a_row_are_timed_one_by_one(monkeypatch):
+    ticks = iter([1.0, 1.5, 2.0, 4.0])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(ticks))
+    watch = laps(torch.device("cpu"))
+    assert isinstance(watch, Laps)
+    for _ in range(2):
+        watch.time(lambda: None)
+    assert watch.take() == [0.5, 2.0]
 
 
 def test_a_step_without_any_part_takes_no_time():

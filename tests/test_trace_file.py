@@ -9,13 +9,13 @@ import pytest
 from traces import PARENTS, recorded_run
 
 from sequoia_core.decode.trace_file import (
-    MAX_BYTES,
     parse_trace,
     read_trace,
     trace_text,
     write_trace,
 )
 from sequoia_core.errors import FileFormatError
+from sequoia_core.files import MAX_BYTES
 
 LATER = (
     "stopped",
@@ -50,6 +50,7 @@ def content() -> dict:
         {"plain": None, "ranks": None},
         {"tree": None, "method": "dynamic"},
         {"prompt": "", "budget": 64, "depth": 9},
+        {"steps": tuple(replace(step, captured=True) for step in recorded_run().steps)},
     ],
 )
 def test_a_run_comes_back_from_its_file_as_it_was(tmp_path, changes):
@@ -95,6 +96,7 @@ WRONG = [
     ("ranks.ranks", [0, 0, 0, 4], "ranks.ranks must be between -1 and 3, got 4"),
     ("predicted.speedup", "fast", "predicted.speedup must be a number"),
     ("steps", [], "steps must have 1 to"),
+    (f"{STEP}.captured", 1, "steps[0].captured must be true or false, got 1"),
     (f"{STEP}.index", 3, "steps[0].index must be 0, got '3'"),
     (f"{STEP}.prefix_length", 8, "steps[0].prefix_length must be 1, got '8'"),
     (f"{STEP}.nodes.parent", [-1, 0, 5, 2, 2], "steps[0].nodes.parent is not a tree"),

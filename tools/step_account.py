@@ -2,7 +2,8 @@
 
     python -m tools.step_account --dtype bfloat16 --threads 1
 
-Prints a Markdown table of medians over steps, in milliseconds. The clocks inside the passes cost
+Prints a Markdown table in milliseconds: medians over prompts of means over their steps, since some
+work is done for several steps at once. The clocks inside the passes cost
 about 1 % of them, so what stands beside the passes is measured once more without those.
 """
 
@@ -10,7 +11,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Callable
-from statistics import median
+from statistics import fmean, median
 
 import torch
 from torch import nn
@@ -30,7 +31,7 @@ from sequoia_core.plan.presets import bundled_acceptance
 from sequoia_core.tree.token_tree import TokenTree
 
 INSIDE = ("products", "attention", "cache", "mask")
-PROMPTS = 3
+PROMPTS = 10
 
 
 class Account:
@@ -89,13 +90,14 @@ def clock_inside(account: Account) -> None:
 
 
 def measure(account: Account, tree: TokenTree, temperature: float, prompts: list[str]) -> dict:
-    """Median milliseconds a step by what they were spent on."""
-    steps: list[Counter[str]] = []
+    """Milliseconds a step by what they were spent on."""
+    means: list[dict[str, float]] = []
     settings = GenerationSettings(temperature=temperature, max_new_tokens=128)
     for prompt in prompts:
         run = Engine(account.pair).run(prompt, settings, tree, trace=False)
         next(run)
         account.take()
+        steps: list[dict[str, float]] = []
         while True:
             started = time.perf_counter()
             step = next(run, None)
@@ -105,7 +107,8 @@ def measure(account: Account, tree: TokenTree, temperature: float, prompts: list
             spent["step"] = time.perf_counter() - started
             spent["sample part"], spent["commit"] = step.seconds.sample, step.seconds.commit
             steps.append(_parts(spent))
-    return {key: 1e3 * median(step[key] for step in steps) for key in steps[0]}
+        means.append({key: fmean(step[key] for step in steps) for key in steps[0]})
+    return {key: 1e3 * median(mean[key] for mean in means) for key in means[0]}
 
 
 def _parts(spent: Counter[str]) -> dict[str, float]:

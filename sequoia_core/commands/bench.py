@@ -31,7 +31,9 @@ from sequoia_core.files import check_writable, write_json
 from sequoia_core.measure.compare import check_prompts, compare, make_arms
 from sequoia_core.measure.comparison import (
     BASELINE,
+    HF_PACKED,
     NAMES,
+    USUAL,
     Comparison,
     Run,
     check_amount,
@@ -60,12 +62,14 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     add_parallel_argument(parser)
     parser.add_argument(
         "--methods",
-        help=f"comma-separated; default: {','.join(NAMES)}, with --tensor-parallel ours alone",
+        help=f"comma-separated; default: {','.join(USUAL)}, with --tensor-parallel ours alone; "
+        f"besides {' and '.join(HF_PACKED)}, Hugging Face's on weights as this engine packs them "
+        "for a CPU",
     )
     parser.add_argument(
         "--prompts",
         help=f"JSON lines with a 'text' each, of which the first {PROMPTS} are measured on and the "
-        f"last {TUNING_PROMPTS} tune hf-assisted; default: bundled ones",
+        f"last {TUNING_PROMPTS} tune assisted generation; default: bundled ones",
     )
     add_planning_arguments(parser)
     add_chat_argument(parser)
@@ -153,7 +157,8 @@ def _measured(
 
 def _names(text: str | None, parallel: bool) -> list[str]:
     methods = ENGINE_NAMES if parallel else NAMES
-    names = methods if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    usual = [name for name in methods if name in USUAL]
+    names = usual if text is None else [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in methods]
     if unknown and unknown[0] in NAMES:
         raise InputError(

@@ -130,13 +130,13 @@ class TreeCache(Cache):
 
     def commit(self, slots: Sequence[int]) -> None:
         """Keep these pending slots, given by offset and ascending, and forget the others."""
-        count = len(slots)
-        if list(slots) != list(range(count)):
+        # Slots at the front are where they belong; only those from the first gap on move down.
+        stay = next((place for place, slot in enumerate(slots) if place != slot), len(slots))
+        if moving := [self.length + slot for slot in slots[stay:]]:
             for buffer in self.storage:
-                source = to_device(slots, buffer.device) + self.length
-                kept = buffer.index_select(-2, source)
-                buffer[..., self.length : self.length + count, :] = kept
-        self._set_length(self.length + count)
+                kept = buffer.index_select(-2, to_device(moving, buffer.device))
+                buffer.narrow(-2, self.length + stay, len(moving)).copy_(kept)
+        self._set_length(self.length + len(slots))
 
     def clear(self) -> None:
         """Forget every token; buffers stay."""

@@ -34,8 +34,7 @@ class GraphCapture:
     def __call__(self, run: Pass) -> Pass:
         """Capture after two passes that warm up. Raises RuntimeError for a pass that synchronises.
 
-        That is asked of the second of them: a capture that fails may leave torch's generators and
-        allocator in a state of capture.
+        That is asked of the second of them: a capture that fails is not without traces in torch.
         """
         with torch.cuda.device(self._device):
             current = torch.cuda.current_stream()
@@ -61,12 +60,27 @@ class GraphCapture:
 
     def _captured(self, run: Pass) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        # Other threads may use the device for things of their own.
-        with torch.cuda.graph(
-            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
-            run()
+        current = torch.cuda.current_stream()
+        try:
+            # Other threads may use the device for things of their own.
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                run()
+        except BaseException:
+            self._clear_up(current)
+            raise
         return graph
+
+    def _clear_up(self, current: torch.cuda.Stream) -> None:
+        """After a capture that failed, where torch leaves its stream the current one and, in some
+        versions, its generator in the belief that it is captured, so that it draws no more.
+        """
+        torch.cuda.set_stream(current)
+        index = self._device.index
+        number = torch.cuda.current_device() if index is None else index
+        generator = torch.cuda.default_generators[number]
+        generator.graphsafe_set_state(generator.clone_state())
 
 
 def default_capture(device: torch.device) -> Capture | None:

@@ -14,6 +14,7 @@ from sequoia_core.decode.rules import Rule
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.timing import EventWatch, Stopwatch
 from sequoia_core.decode.transfer import to_device
+from sequoia_core.decode.vocabulary import within
 from sequoia_core.tree.token_tree import TokenTree
 
 
@@ -21,17 +22,21 @@ from sequoia_core.tree.token_tree import TokenTree
 class Level:
     """One draft pass: the level's nodes that have children.
 
-    nodes: [width] ids, ascending. visible: bool [width, expanded nodes so far], the root left out,
-    since it is committed before. children: the next level's nodes, which are contiguous; source:
-    for each of them the place of its draw among the pass's [width * most_children], None where all
-    draws are taken.
+    nodes: int64 [width], their places in the level, ascending; whole: they are all of it.
+    visible: bool [width, expanded nodes so far], the root left out, since it is committed before.
+    source: for each child the place of
+    its draw among the pass's [width * most_children], None where all draws are taken.
     """
 
     nodes: Tensor
+    whole: bool
     visible: Tensor
-    children: slice
     source: Tensor | None
     most_children: int
+
+    def parents(self, tokens: Tensor) -> Tensor:
+        """The nodes' tokens among those of their level, int64 [level]."""
+        return tokens if self.whole else tokens.index_select(0, self.nodes)
 
     def taken(self, drawn: Tensor) -> Tensor:
         """The children's tokens. drawn: int64 [width, most_children]."""
@@ -81,12 +86,13 @@ def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.devi
     nodes = expanded[tree.depths[expanded] == depth]
     so_far = expanded[(tree.depths[expanded] <= depth) & (expanded > 0)]
     children = np.flatnonzero(tree.depths == depth + 1)
+    level = np.flatnonzero(tree.depths == depth)
     most = int(tree.child_counts[nodes].max())
     source = np.searchsorted(nodes, tree.parents[children]) * most + tree.ranks[children]
     return Level(
-        to_device(nodes, device),
+        to_device(nodes - level[0], device),
+        len(nodes) == len(level),
         to_device(tree.visible[np.ix_(nodes, so_far)], device),
-        slice(int(children[0]), int(children[-1]) + 1),
         None if len(source) == len(nodes) * most else to_device(source, device),
         most,
     )
@@ -107,6 +113,10 @@ class DraftedTree:
     def probs(self) -> Tensor:
         """What all draws were made from, float32 [rows, vocab]; joined when asked for."""
         return self._joined(0)
+
+    def rows(self) -> list[Tensor]:
+        """The rows of `probs`, [vocab] each, without joining them."""
+        return [row for drawn_from, _ in self.passes for row in drawn_from]
 
     def logits(self) -> Tensor:
         """The draft's own, [rows, vocab], for traces."""
@@ -180,22 +190,21 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
     tree's depth (the paper's cost model, section 3.3, counts levels).
     """
     draft, vocab, watch = drafting.draft, drafting.vocab, drafting.watch
-    size = plan.tree.size
-    token_ids = torch.full((size,), missing[-1], dtype=torch.long, device=draft.device)
+    levels = [torch.full((1,), missing[-1], dtype=torch.long, device=draft.device)]
     passes = []
     start = draft.length + len(missing) - 1
     for depth, level in enumerate(plan.levels):
         with watch.part("draft"):
             if depth == 0:
-                logits = draft.append(missing, recurring=True)[None, :vocab]
+                logits = draft.append(missing, recurring=True)[None]
             else:
                 positions = torch.full_like(level.nodes, start + depth)
-                tokens = token_ids.index_select(0, level.nodes)
-                logits = draft.forward(tokens, positions, level.visible)[:, :vocab]
+                logits = draft.forward(level.parents(levels[-1]), positions, level.visible)
+            logits = within(logits, vocab)
         with watch.part("sample"):
             drawn, level_probs = drafting.rule.draw(
                 logits, level.most_children, drafting.settings, drafting.random
             )
-            token_ids[level.children] = level.taken(drawn)
+            levels.append(level.taken(drawn))
         passes.append((level_probs, logits))
-    return DraftedTree(plan, token_ids, passes)
+    return DraftedTree(plan, torch.cat(levels) if passes else levels[0], passes)

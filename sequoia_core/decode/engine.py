@@ -15,6 +15,7 @@ from sequoia_core.decode.steering import Fixed, Steering
 from sequoia_core.decode.step_trace import node_trace
 from sequoia_core.decode.timing import now, stopwatch
 from sequoia_core.decode.trace import Bonus, Decision, RunSummary, StepTrace
+from sequoia_core.decode.vocabulary import within
 from sequoia_core.decode.walk import LazyWalk, Walk
 from sequoia_core.errors import InputError
 from sequoia_core.tree.token_tree import TokenTree
@@ -178,13 +179,14 @@ class Run:
     def _step(self) -> tuple[StepTrace, TokenTree]:
         """One step, and the tree that it drafted."""
         pair, watch = self.pair, self._watch
-        prefix_length = pair.target.length
+        prefix_length, captures = pair.target.length, pair.captures
         drafted = self._draft()
         plan = drafted.plan
         with watch.part("verify"):
             logits = pair.target.forward(
                 drafted.token_ids, plan.depths + prefix_length, plan.visible
-            )[:, : pair.vocab]
+            )
+            logits = within(logits, pair.vocab)
         with watch.part("sample"):
             walk = self._walk(drafted, logits, self.method.rule)
         with watch.part("commit"):
@@ -201,7 +203,15 @@ class Run:
         self.decisions += [decision] * (decision is not None)
         self.steps += 1
         step = StepTrace(
-            self.steps - 1, prefix_length, walk.accepted, bonus, committed, seconds, nodes, decision
+            self.steps - 1,
+            prefix_length,
+            walk.accepted,
+            bonus,
+            committed,
+            seconds,
+            nodes,
+            decision,
+            pair.captures > captures,
         )
         return step, plan.tree
 

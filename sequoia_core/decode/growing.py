@@ -24,7 +24,7 @@ from torch import Tensor
 from sequoia_core.decode.drafting import DraftedTree, Drafter, Drafting, TreePlan
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.sampling import distribution
-from sequoia_core.decode.transfer import to_device
+from sequoia_core.decode.transfer import to_device, to_host
 from sequoia_core.errors import InputError
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
 
@@ -120,8 +120,8 @@ def grow_tree(drafting: Drafting, shape: GrownTree, missing: list[int], depth: i
             drawn, drawn_from = drafting.rule.draw(
                 logits, min(growth.useful_draws, vocab), drafting.settings, drafting.random
             )
-            chances = _chances(drafting, logits, drawn_from, drawn)
-            growth.add(drawn.numpy(force=True), chances, drafting.rule.foresees(drafting.settings))
+            tokens, chances = to_host(drawn, _chances(drafting, logits, drawn_from, drawn))
+            growth.add(tokens, chances, drafting.rule.foresees(drafting.settings))
         passes.append((drawn_from, logits))
     with watch.part("sample"):
         plan, tokens = growth.finish(draft.device)
@@ -129,7 +129,7 @@ def grow_tree(drafting: Drafting, shape: GrownTree, missing: list[int], depth: i
     return DraftedTree(plan, token_ids, passes)
 
 
-def _chances(drafting: Drafting, logits: Tensor, drawn_from: Tensor, drawn: Tensor) -> np.ndarray:
+def _chances(drafting: Drafting, logits: Tensor, drawn_from: Tensor, drawn: Tensor) -> Tensor:
     """The draft's probability of each drawn token given its path, float64 [rows, count].
 
     Where the children are foreseen, the estimate of the target's, so without top-p.
@@ -137,7 +137,7 @@ def _chances(drafting: Drafting, logits: Tensor, drawn_from: Tensor, drawn: Tens
     if drafting.rule.foresees(drafting.settings):
         temperature = drafting.settings.temperature or FIRST_CHOICE_TEMPERATURE
         drawn_from = distribution(logits, temperature, 1.0)
-    return drawn_from.gather(-1, drawn).double().numpy(force=True)
+    return drawn_from.gather(-1, drawn).double()
 
 
 def _known(base: np.ndarray, chances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -61,6 +61,8 @@ class TreeModel:
         self.context_length = _context_length(self.config)
         self.parameters = sum(p.numel() for p in model.parameters())
         self.devices = 1
+        if self.device.type == "cuda":
+            _attend_without_plans()
         self._takes_rows = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._looks_everywhere = self.kinds.kinds == (FULL,)
         self.static: StaticPasses | None = None
@@ -163,7 +165,8 @@ class TreeModel:
         Beside them what every step takes a piece of.
         """
         self._numbers = torch.arange(capacity, device=self.device)
-        self._few_seen = self._causal(FEW)
+        most = self._causal(FEW)
+        self._few_seen = [most[:count, :count] for count in range(1, FEW + 1)]
         self._positions = torch.zeros(capacity, dtype=torch.long, device=self.device)
         self._open_mask = torch.zeros(1, 1, 1, capacity, dtype=self.dtype, device=self.device)
 
@@ -180,7 +183,7 @@ class TreeModel:
 
     def _seen(self, count: int) -> Tensor:
         """Causal visibility among `count` new tokens, bool [count, count]."""
-        return self._few_seen[:count, :count] if count <= FEW else self._causal(count)
+        return self._few_seen[count - 1] if count <= FEW else self._causal(count)
 
     def _causal(self, count: int) -> Tensor:
         return torch.ones(count, count, dtype=torch.bool, device=self.device).tril_()
@@ -207,7 +210,7 @@ class TreeModel:
 
     def _call(self, token_ids: Tensor, positions: Tensor, mask, cache, rows: int) -> Tensor:
         """The Hugging Face model's forward pass."""
-        extra = {"logits_to_keep": rows} if self._takes_rows else {}
+        extra = {"logits_to_keep": rows} if rows and self._takes_rows else {}
         output = self.model(
             input_ids=token_ids[None],
             attention_mask=mask,
@@ -216,7 +219,8 @@ class TreeModel:
             use_cache=True,
             **extra,
         )
-        return output.logits[0, -rows:]
+        logits = output.logits[0]
+        return logits[-rows:] if rows else logits
 
     def _mask(self, positions: Tensor, visible: Tensor) -> Tensor | dict[str, Tensor]:
         start = self.cache.used
@@ -266,6 +270,18 @@ class TreeModel:
         kept = self._positions[to_device(slots, self.device) + self.length]
         self._positions[self.length : self.length + len(slots)] = kept
         self.cache.commit(slots)
+
+
+def _attend_without_plans() -> None:
+    """Leave cuDNN's attention out, for all of the process.
+
+    torch 2.11 prefers it on some GPUs (compute capability 9.0, 10.0 and 10.3, with cuDNN after
+    9.15). It builds a plan for every number of queries and keys that it has not met, which is
+    reported to take nearly half a second (github.com/modelscope/FunASR/issues/3704), and with every
+    token there is another number of keys: for dynamic passes here, and in Hugging Face's `generate`
+    on the same models.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def _context_length(config) -> int:

@@ -6,6 +6,9 @@ has neither fault (docs/BENCHMARKS.md). The two operators are those that torch's
 in place of frozen linear layers.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +32,49 @@ class PackedLinear(nn.Module):
         return torch.ops.mkldnn._linear_pointwise.default(
             inputs, self.weight, self.bias, "none", [], ""
         )
+
+    @torch.no_grad()
+    def plain(self) -> nn.Linear:
+        """A linear layer of a copy of the weight as torch keeps it: the one that was packed."""
+        linear = nn.Linear(self.in_features, self.out_features, bias=False, device="meta")
+        linear.weight = nn.Parameter(self.weight.detach().to_dense(), requires_grad=False)
+        linear.bias = self.bias
+        return linear.train(self.training)
+
+
+class PlainLayers:
+    """A packed model's linear layers as they were before, kept beside the packed ones."""
+
+    def __init__(self, model: nn.Module):
+        self._places = [
+            (parent, name, packed, packed.plain()) for parent, name, packed in _packed_in(model)
+        ]
+
+    @staticmethod
+    def bytes_for(model: nn.Module) -> int:
+        """Memory that the layers will take; 0 where none is packed."""
+        weights = [packed.weight for _, _, packed in _packed_in(model)]
+        return sum(weight.numel() * weight.element_size() for weight in weights)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The model has the plain layers in here, and the packed ones afterwards."""
+        for parent, name, _, plain in self._places:
+            setattr(parent, name, plain)
+        try:
+            yield
+        finally:
+            for parent, name, packed, _ in self._places:
+                setattr(parent, name, packed)
+
+
+def _packed_in(model: nn.Module) -> list[tuple[nn.Module, str, PackedLinear]]:
+    return [
+        (parent, name, child)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, PackedLinear)
+    ]
 
 
 @torch.no_grad()

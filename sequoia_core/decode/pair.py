@@ -157,6 +157,12 @@ class ModelPair:
         for model in (self.target, self.draft):
             model.use_static_passes(capture)
 
+    @property
+    def captures(self) -> int:
+        """How often a pass of either model was captured so far; see `StaticPasses`."""
+        statics = (self.target.static, self.draft.static)
+        return sum(static.captures for static in statics if static is not None)
+
     def encode(self, prompt: Prompt) -> list[int]:
         """Token ids of a prompt. Raises InputError when there is nothing in it, or no text."""
         if not isinstance(prompt, str):

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from sequoia_core.decode.sampling import draw_by_inversion, draw_without_replacement
+from sequoia_core.decode.sampling import draw_by_inversion, draw_without_replacement, race_times
 
-# Uniform numbers are drawn ahead, since few at a time take as long as a hundred.
-AHEAD = 64
+# Uniform numbers are drawn ahead, since few at a time take as long as a hundred; and so are races,
+# as many as have so many numbers in all.
+AHEAD, RACES_AHEAD = 64, 2**15
 
 
 class Randomness:
@@ -21,7 +22,8 @@ class Randomness:
     def __init__(self, generator: torch.Generator):
         self._generator = generator
         self._coins: list[float] = []
-        self._ahead = self._uniforms(0)
+        self._singles: list[Tensor] = []
+        self._races = torch.zeros(0, 0)
 
     @classmethod
     def seeded(cls, seed: int, device: torch.device) -> "Randomness":
@@ -32,15 +34,14 @@ class Randomness:
         """`count` different tokens for each row of probs [rows, vocab], in draw order."""
         if count == 1:
             return self.with_replacement(probs, 1)
-        return draw_without_replacement(probs, count, self._generator)
+        return draw_without_replacement(probs, count, self._times(*probs.shape))
 
     def with_replacement(self, probs: Tensor, count: int) -> Tensor:
         """`count` independent tokens for each row of probs [rows, vocab]; tokens may repeat."""
-        size = len(probs) * count
-        if size > len(self._ahead):
-            self._ahead = self._uniforms(max(size, AHEAD))
-        drawn, self._ahead = self._ahead[:size], self._ahead[size:]
-        return draw_by_inversion(probs, drawn.view(len(probs), count))
+        shape = len(probs), count
+        return draw_by_inversion(
+            probs, self._single() if shape == (1, 1) else self._uniforms(*shape)
+        )
 
     def token(self, probs: Tensor) -> int:
         """One token of a [vocab] distribution."""
@@ -70,6 +71,19 @@ class Randomness:
         if not self._coins:
             self._coins = self._uniforms(AHEAD).tolist()
         return self._coins.pop()
+
+    def _single(self) -> Tensor:
+        """A number in [0, 1), float64 [1, 1], on the device."""
+        if not self._singles:
+            self._singles = list(self._uniforms(AHEAD, 1, 1))
+        return self._singles.pop()
+
+    def _times(self, rows: int, vocab: int) -> Tensor:
+        """Races for so many rows, that no draw has seen."""
+        if len(self._races) < rows or self._races.shape[1] != vocab:
+            self._races = race_times(max(rows, RACES_AHEAD // vocab), vocab, self._generator)
+        times, self._races = self._races[:rows], self._races[rows:]
+        return times
 
     def _uniforms(self, *shape: int) -> Tensor:
         """Numbers in [0, 1), float64, on the device."""

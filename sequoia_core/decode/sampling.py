@@ -18,7 +18,8 @@ def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     Temperature 0 puts all mass on the largest logit (the first of equals). Top-p keeps the
     smallest set of most probable tokens whose mass reaches top_p, as Hugging Face's does.
     """
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if logits.dtype.itemsize < 4:
+        logits = logits.float()
     if temperature == 0:
         best = logits.argmax(-1, keepdim=True)
         return torch.zeros_like(logits).scatter_(-1, best, 1.0)
@@ -64,18 +65,24 @@ def draft_distribution(logits: Tensor, temperature: float, top_p: float) -> Tens
     return torch.threshold(probs, SMALLEST_DRAFT_PROBABILITY, 0.0)
 
 
-def draw_without_replacement(probs: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def race_times(rows: int, vocab: int, generator: torch.Generator) -> Tensor:
+    """Minus E ~ Exp(1) for every token of every row, float32 [rows, vocab], on the device."""
+    # In float64 until small: float32's uniform numbers have too few values near 0, where races are
+    # won. `exponential_` would take several times as long on a CPU.
+    shape, device = (rows, vocab), generator.device
+    uniform = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
+    return uniform.to(torch.float32).neg_().log1p_()
+
+
+def draw_without_replacement(probs: Tensor, count: int, times: Tensor) -> Tensor:
     """`count` different tokens a row, in the order drawn; int64 [..., count].
 
     The exponential race: the order of E / probability, E ~ Exp(1), is that of drawing one by one
     and renormalising. When the mass is used up the rest are drawn uniformly, as the verification
-    assumes (Sequoia, arXiv 2402.12374v3, algorithm 2).
+    assumes (Sequoia, arXiv 2402.12374v3, algorithm 2). times: `race_times` that no other draw has
+    seen, the shape of probs.
     """
-    # In float64 until small: float32's uniform numbers have too few values near 0, where races are
-    # won. `exponential_` would take several times as long on a CPU.
-    uniform = torch.rand(probs.shape, generator=generator, device=probs.device, dtype=torch.float64)
-    negative_times = uniform.to(probs.dtype).neg_().log1p_().div_(probs.clamp(min=NO_MASS))
-    return negative_times.topk(count, dim=-1, sorted=True).indices
+    return (times / probs.clamp(min=NO_MASS)).topk(count, dim=-1, sorted=True).indices
 
 
 def draw_by_inversion(probs: Tensor, uniform: Tensor) -> Tensor:

@@ -98,11 +98,13 @@ class StaticPass:
 class StaticPasses:
     """A model's static passes. They belong to one cache, from `attach` to `detach`.
 
-    refused: why no further shapes are captured, in words; empty while they are.
+    refused: why no further shapes are captured, in words; empty while they are. captures: how often
+    a capture was tried so far, which takes far longer than a pass.
     """
 
     def __init__(self, call: Call, kinds: AttentionKinds, dtype: torch.dtype, capture: Capture):
         self.refused = ""
+        self.captures = 0
         self._call, self._kinds, self._dtype, self._capture = call, kinds, dtype, capture
         self.detach()
 
@@ -149,6 +151,7 @@ class StaticPasses:
 
     def _keep(self, shape: Shape, step: Step, logits: Tensor) -> None:
         """Capture a pass that has just been made dynamically, with these logits, and compare."""
+        self.captures += 1
         try:
             made = self._make(shape, step, logits)
             made.fill(step)

@@ -60,6 +60,57 @@ class Part:
         self._watch.spent[self._name] += time.perf_counter() - self._started
 
 
+class Laps:
+    """Seconds of works that follow one another as in a step, by the host's clock."""
+
+    def __init__(self):
+        self._seconds: list[float] = []
+
+    def time(self, work: Callable[[], object]) -> None:
+        """Do the work, and keep what it takes."""
+        started = time.perf_counter()
+        work()
+        self._seconds.append(time.perf_counter() - started)
+
+    def take(self) -> list[float]:
+        """Seconds of each work."""
+        return self._seconds
+
+
+class DeviceLaps:
+    """The same by events on the device's own clock, which is waited for once, after all of them.
+
+    The host runs ahead of the device, as it does in a step: what it takes to launch a work counts
+    only where the device has nothing else to do meanwhile.
+    event: makes an event.
+    """
+
+    def __init__(self, event: "Callable[[], DeviceEvent]"):
+        self._event = event
+        self._events: list[tuple[DeviceEvent, DeviceEvent]] = []
+
+    def time(self, work: Callable[[], object]) -> None:
+        """Queue the work between two marks."""
+        before, after = self._event(), self._event()
+        before.record()
+        work()
+        after.record()
+        self._events.append((before, after))
+
+    def take(self) -> list[float]:
+        """Seconds of each work, once the device has done all of them."""
+        self._events[-1][1].synchronize()
+        return [before.elapsed_time(after) / 1e3 for before, after in self._events]
+
+
+def laps(device: torch.device) -> Laps | DeviceLaps:
+    """For works on this device, which has done all that was queued before."""
+    if device.type == "cuda":
+        now(device)
+        return DeviceLaps(lambda: DeviceEvent(device))
+    return Laps()
+
+
 class DeviceEvent:
     """A mark in the queue of a GPU that need not be torch's current one."""
 

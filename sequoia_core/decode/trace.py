@@ -90,7 +90,8 @@ class StepTrace:
     Where an end-of-text token or the token limit cuts a step short, `committed` is the part that
     was kept. `prefix_length` counts the tokens before the root, the prompt's included.
     `nodes` is None when tracing is off. `decision`: the choice of method that this step is the
-    first to follow, None where there was none.
+    first to follow, None where there was none. captured: passes were captured in this step, once
+    for all steps to come, and its seconds are so much longer.
     """
 
     index: int
@@ -101,6 +102,7 @@ class StepTrace:
     seconds: Seconds
     nodes: Nodes | None = None
     decision: Decision | None = None
+    captured: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,6 @@ from sequoia_core.decode.trace_steps import (
 )
 from sequoia_core.errors import InputError
 from sequoia_core.files import (
-    MAX_BYTES as MAX_BYTES,
-)
-from sequoia_core.files import (
     check_choice,
     check_integer,
     check_list,

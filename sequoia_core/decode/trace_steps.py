@@ -14,6 +14,7 @@ from sequoia_core.decode.trace import (
 )
 from sequoia_core.errors import InputError
 from sequoia_core.files import (
+    check_flag,
     check_integer,
     check_list,
     check_number,
@@ -90,6 +91,7 @@ def _step(content: Any, index: int) -> StepTrace:
         _seconds(member(content, "seconds", dict, f"{name}."), f"{name}.seconds"),
         nodes,
         _decision(content.get("decision"), index, f"{name}.decision"),
+        check_flag(content.get("captured", False), f"{name}.captured"),
     )
 
 

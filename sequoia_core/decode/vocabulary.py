@@ -1,5 +1,7 @@
 """Whether two models speak the same tokens, and which of them end a text."""
 
+from torch import Tensor
+
 from sequoia_core.errors import ModelError
 
 
@@ -48,6 +50,11 @@ def common_vocab(outputs: tuple[int, int], tokenizers, names: list[tuple[str, st
         f"The tokenizer has token {max(sizes) - 1:,} but the models' outputs end at {vocab - 1:,}; "
         "the tokenizer does not belong to these models."
     )
+
+
+def within(logits: Tensor, vocab: int) -> Tensor:
+    """The logits of the first `vocab` tokens, [..., vocab]; as they are where that is all."""
+    return logits if logits.shape[-1] == vocab else logits[..., :vocab]
 
 
 def end_tokens(model, tokenizer) -> frozenset[int]:

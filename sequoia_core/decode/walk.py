@@ -50,7 +50,7 @@ class LazyWalk:
         plan, random = drafted.plan, self._random
         temperature, top_p = self._settings.temperature, self._settings.top_p
         node, accepted = 0, []
-        drawn_from, rows = drafted.probs(), None
+        drawn_from, rows = drafted.rows(), None
         if target_logits.numel() <= AT_ONCE:
             rows = distribution(target_logits, temperature, top_p)
         while True:

@@ -14,8 +14,9 @@ from sequoia_core.measure.auto import Auto
 from sequoia_core.measure.comparison import (
     ASSISTANT_TOKENS,
     BASELINE,
-    HF_ASSISTED,
-    HF_GENERATE,
+    HF,
+    HF_PACKED,
+    HF_TUNED,
     Comparison,
     Entry,
     Outcome,
@@ -23,12 +24,8 @@ from sequoia_core.measure.comparison import (
     Run,
     check_amount,
 )
-from sequoia_core.measure.methods import (
-    engine_method,
-    hf_assisted,
-    hf_generate,
-    tuned_assistant_tokens,
-)
+from sequoia_core.measure.hugging_face import HuggingFace
+from sequoia_core.measure.methods import engine_method
 from sequoia_core.measure.proposal import Proposal, duration
 from sequoia_core.measure.recording import origin_of
 from sequoia_core.plan.methods import AUTO
@@ -63,24 +60,26 @@ def make_arms(
 ) -> list[Arm]:
     """The arms of what is proposed, on this pair.
 
-    hf-assisted is tuned here, on prompts that nothing is judged on, and its entry then says how
-    many tokens it drafts. go_on: called in every step of every run, to end it by raising.
+    Assisted generation is tuned here, on prompts that nothing is judged on, and its entry then says
+    how many tokens it drafts. go_on: called in every step of every run, to end it by raising.
     """
+    models = {
+        packed: HuggingFace(pair, packed=packed)
+        for packed in {p.entry.method in HF_PACKED for p in proposals if p.entry.method in HF}
+    }
     arms = []
     for proposal in proposals:
         entry = proposal.entry
         own = replace(settings, temperature=entry.temperature)
-        if entry.method == HF_GENERATE:
-            run = hf_generate(pair, own, go_on)
-        elif entry.method == HF_ASSISTED:
-            count = tuned_assistant_tokens(
-                pair, own, list(tuning_prompts), go_on, _tuning(entry, progress)
-            )
+        if entry.method not in HF:
+            arms.append(Arm(entry, engine_method(pair, own, _method(proposal), go_on)))
+            continue
+        theirs, count = models[entry.method in HF_PACKED], 0
+        if entry.method in HF_TUNED:
+            tell = _tuning(entry, progress)
+            count = theirs.tuned_assistant_tokens(own, list(tuning_prompts), go_on, tell)
             entry = replace(entry, depth=count, budget=count + 1)
-            run = hf_assisted(pair, own, count, go_on)
-        else:
-            run = engine_method(pair, own, _method(proposal), go_on)
-        arms.append(Arm(entry, run))
+        arms.append(Arm(entry, theirs.generate(own, go_on, count)))
     return arms
 
 

@@ -12,8 +12,13 @@ from sequoia_core.plan.methods import NAMES as ENGINE_NAMES
 from sequoia_core.plan.plan import Plan
 
 BASELINE = PLAIN
-HF_GENERATE, HF_ASSISTED = "hf-generate", "hf-assisted"
-NAMES = (*ENGINE_NAMES, HF_GENERATE, HF_ASSISTED)
+# Hugging Face's own methods: as transformers ships them, and on this engine's packed weights.
+HF_PACKED = ("hf-generate-packed", "hf-assisted-packed")
+HF = ("hf-generate", "hf-assisted", *HF_PACKED)
+HF_TUNED = ("hf-assisted", "hf-assisted-packed")
+NAMES = (*ENGINE_NAMES, *HF)
+# Measured where nobody says which.
+USUAL = tuple(name for name in NAMES if name not in HF_PACKED)
 MAX_TEMPERATURES = 10
 # More than a machine measures in a day; and what a file of them may hold.
 MAX_RUNS = 100_000
@@ -49,11 +54,11 @@ class Entry:
     """One method at one temperature, and what is planned for it.
 
     temperature: None where whoever made the method has set it.
-    budget, depth: most nodes and draft passes of a step; for hf-assisted the depth is its number
-    of draft tokens. level_sizes: of a static tree. acceptance, acceptance_rule, hardware, family:
-    what the size rests on. All are empty where nothing is planned. predicted_*: None where the plan
-    does not speak of the method. acceptance_*, hardware_target: which pair and temperature these
-    were measured with; empty or None where that is not known.
+    budget, depth: most nodes and draft passes of a step; of assisted generation the depth is the
+    number of its draft tokens. level_sizes: of a static tree. acceptance, acceptance_rule,
+    hardware, family: what the size rests on. All are empty where nothing is planned. predicted_*:
+    None where the plan does not speak of the method. acceptance_*, hardware_target:
+    which pair and temperature these were measured with; empty or None where that is not known.
     """
 
     method: str

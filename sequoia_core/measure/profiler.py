@@ -15,9 +15,9 @@ from sequoia_core.decode.engine import Engine, GenerationSettings, Run
 from sequoia_core.decode.memory import peak_memory
 from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.pair import ModelPair
-from sequoia_core.decode.timing import now
 from sequoia_core.errors import InputError
 from sequoia_core.measure.machine import measure_machine, total_bytes
+from sequoia_core.measure.passes import step_seconds
 from sequoia_core.measure.sweep import Progress, Sweep, judge_noise, undisturbed
 from sequoia_core.plan.hardware import ContextCurves, HardwareProfile
 from sequoia_core.plan.measurement import Measurement
@@ -64,6 +64,7 @@ def profile_pair(
     every round visits all sizes in a new order, so that a disturbance does not fall on one size.
     Then sizes are added where neighbours differ by more than 10 %, the widest gap first, until
     none is left or `limit_seconds` (None: LIMIT_SECONDS of the device) are over.
+    A GPU is waited for after the target's pass alone, as in decoding: see `timing.DeviceLaps`.
     The overhead is all the rest of a step, whatever the engine's own watch makes of it.
     context_length, further_contexts: committed tokens before the pass; the overhead is that of
     the first. Raises InputError where one of them and the reference run do not fit the pair's
@@ -138,7 +139,7 @@ def _sweep(
         model.reset(context_length + sizes[name][-1])
         model.append(_prompt(context_length))
     sweep = Sweep(
-        lambda name, tokens: _pass_seconds(models[name], tokens),
+        lambda passes: step_seconds(pair, [(models[name], tokens) for name, tokens in passes]),
         sizes,
         clock=time.perf_counter,
         until=until,
@@ -221,7 +222,7 @@ def fastest(
     for round_ in range(repeats + 1):
         for pair in pairs:
             for n in sizes:
-                spent = _pass_seconds(pair.target, n)
+                (spent,) = step_seconds(pair, [(pair.target, n)])
                 if round_:
                     seconds[pair.dtype, n].append(spent)
     totals = {pair.dtype: [undisturbed(seconds[pair.dtype, n]) for n in sizes] for pair in pairs}
@@ -250,19 +251,6 @@ def _cpu_name() -> str:
 
 def _prompt(tokens: int) -> list[int]:
     return [1 + i % 7 for i in range(tokens)]
-
-
-def _pass_seconds(model: TreeModel, tokens: int) -> float:
-    """One forward pass over `tokens` uncommitted tokens, which are then forgotten."""
-    tree = TokenTree([-1, *(node // 2 for node in range(tokens - 1))])
-    ids = torch.randint(model.vocab, (tokens,), device=model.device)
-    positions = torch.from_numpy(tree.depths).long().to(model.device) + model.length
-    visible = torch.from_numpy(tree.visible).to(model.device)
-    started = now(model.device)
-    model.forward(ids, positions, visible)
-    spent = now(model.device) - started
-    model.commit([])
-    return spent
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from sequoia_core.errors import InputError
 from sequoia_core.measure.comparison import (
     ASSISTANT_TOKENS,
     BASELINE,
-    HF_ASSISTED,
+    HF_TUNED,
     TUNING_REPEATS,
     Entry,
     planned_entry,
@@ -72,7 +72,7 @@ def propose(
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """Runs that are measured, that warm up and that tune hf-assisted; and seconds for them all."""
+    """Runs that are measured, that warm up and that tune assisted generation; seconds for all."""
 
     measured: int
     warm_up: int
@@ -88,7 +88,7 @@ def effort(
     each = prompts * repeats
     seconds, tuning = 0.0, 0
     for proposal in proposals:
-        tuned = tries if proposal.entry.method == HF_ASSISTED else 0
+        tuned = tries if proposal.entry.method in HF_TUNED else 0
         tuning += tuned
         seconds += (each + 1 + tuned) * new_tokens * proposal.seconds_per_token
     return Effort(len(proposals) * each, len(proposals), tuning, seconds)

@@ -1,6 +1,6 @@
 """Timing passes of many sizes: interleaved rounds, then refinement where the curve jumps.
 
-Knows no model: `measure` times one pass, `clock` says how late it is.
+Knows no model: `measure` times passes, `clock` says how late it is.
 """
 
 import random
@@ -12,7 +12,9 @@ from sequoia_core.plan.hardware import Curve, interpolate
 from sequoia_core.plan.measurement import MODELS, NOISE_LIMIT, Gap, Noise, Quartiles
 
 Progress = Callable[[float, str], None]
-Timings = dict[tuple[str, int], list[float]]
+# Of a model, target or draft, over so many tokens.
+Pass = tuple[str, int]
+Timings = dict[Pass, list[float]]
 
 DRAFT_PASSES = 4
 # Neighbours that differ by more are looked between.
@@ -32,13 +34,14 @@ BASE_SHARE = 0.6
 class Sweep:
     """Seconds of passes of target and draft, by size; `seconds` has every pass, in time order.
 
-    measure(model, tokens): seconds of one pass, `model` target or draft. until: when by `clock`
-    no more work may begin; the first rounds go on beyond it until every size has three passes.
+    measure: seconds of passes that follow one another as in a step, each a model, target or draft,
+    and its tokens. until: when by `clock` no more work may begin; the first rounds go on beyond it
+    until every size has three passes.
     """
 
     def __init__(
         self,
-        measure: Callable[[str, int], float],
+        measure: Callable[[Sequence[Pass]], Sequence[float]],
         sizes: Mapping[str, Sequence[int]],
         *,
         clock: Callable[[], float],
@@ -163,19 +166,20 @@ class Sweep:
         for n in self._order.sample(list(sizes["target"]), len(sizes["target"])):
             self._progress(self._fraction, words)
             if n == 1:
-                # A plain pass comes after another one.
-                self._measure("target", 1)
+                # A plain pass comes after another one, in a step of its own.
+                self._measure([("target", 1)])
+                self._time([("target", 1)])
             else:
-                for _ in range(DRAFT_PASSES):
-                    self._time("draft", next(drafts))
-            self._time("target", n)
+                drafted = [("draft", next(drafts)) for _ in range(DRAFT_PASSES)]
+                self._time([*drafted, ("target", n)])
         for n in sizes["draft"]:
             # Few target sizes are too few steps for all widths.
             if len(self.seconds["draft", n]) == before[n]:
-                self._time("draft", n)
+                self._time([("draft", n)])
 
-    def _time(self, model: str, tokens: int) -> None:
-        self.seconds[model, tokens].append(self._measure(model, tokens))
+    def _time(self, passes: Sequence[Pass]) -> None:
+        for each, seconds in zip(passes, self._measure(passes), strict=True):
+            self.seconds[each].append(seconds)
 
     def _endless(self, sizes: Sequence[int]) -> Iterator[int]:
         """All sizes in a random order, again and again."""

@@ -26,9 +26,9 @@ from sequoia_core.tree.token_tree import TokenTree
 TRYING, MOST_PAID = 0.01, 0.25
 # Steps before the first trial; the most of one.
 SETTLED, LONGEST_TRIAL = 4, 12
-# Steps with another tree that are not timed: the first, and where passes are captured the next
-# one, which captures them. A trial has one more at the least.
-UNTIMED, UNTIMED_CAPTURED = 1, 2
+# Steps with another tree that are not timed. A trial has one more at the least. No step counts in
+# which passes were captured: that is paid once.
+UNTIMED = 1
 # What a plan that drafts is compared with in turn: plain decoding, and trees so many times as large
 # (a profile that is too steep there would else never be found out); 0 stands for plain decoding.
 # With plain decoding alone while the plan is hardly faster: then that is the question.
@@ -66,7 +66,7 @@ class Auto:
         self._reason = f"planned with {acceptance.name} and {hardware.name}: {self._verdict}"
         self._trial: _Trial | None = None
         self._used: TokenTree | None = None
-        self._again, self._untimed = 0, UNTIMED
+        self._again = 0
         self._steps = 0
         self._purse, self._rested, self._tried = 0.0, SETTLED, -1
         self._wait, self._due = SOONEST, SOONEST
@@ -93,7 +93,6 @@ class Auto:
 
     def check(self, pair: ModelPair) -> None:
         """Keep to trees that the pair can be drafted with: chains, where it takes no others."""
-        self._untimed = UNTIMED if pair.target.static is None else UNTIMED_CAPTURED
         branch = min(self.limits.branch, pair.vocab) if pair.shape_support.trees else 1
         if self.tree.size > 1 and self.tree.child_counts.max() > branch:
             self.tree = chain(self.tree.depth)
@@ -130,14 +129,16 @@ class Auto:
         """The first steps with another tree, or a run's, are not typical of what it takes."""
         surprises = self.beliefs.acceptance.surprises
         self._again = self._again + 1 if self._used == tree else 0
-        self.beliefs.observe(last, tree, timed=self._again >= self._untimed)
+        timed = self._again >= UNTIMED and not last.captured
+        self.beliefs.observe(last, tree, timed=timed)
         if self.beliefs.acceptance.surprises > surprises:
             # What the plan rested on is gone: look at once, and try what it takes.
             self._wait, self._due, self._rested, self._purse = SOONEST, 0, 0, 0.0
             self._tried = -1
         self._used = tree
         self._steps += 1
-        self._purse += TRYING * last.seconds.total
+        if not last.captured:
+            self._purse += TRYING * last.seconds.total
 
     def _reconsider(self, step: int) -> Decision | None:
         """Change to the best plan if it stands clear of the present one."""
@@ -205,7 +206,7 @@ class Auto:
         """A trial ends after its steps, unless it has paid for itself so far."""
         trial = self._trial
         trial.add(last)
-        if trial.steps <= self._untimed or (trial.pays and trial.steps < LONGEST_TRIAL):
+        if trial.length < LONGEST_TRIAL and (trial.steps <= UNTIMED or trial.pays):
             return
         self._trial = None
         self._purse -= trial.cost
@@ -225,13 +226,19 @@ class Auto:
 
 
 class _Trial:
-    """Some steps by another plan. per_token: seconds of a token by the present plan."""
+    """Some steps by another plan. per_token: seconds of a token by the present plan.
+
+    length: all steps; steps: those that count.
+    """
 
     def __init__(self, tree: TokenTree, per_token: float):
         self.tree, self._per_token = tree, per_token
-        self.steps, self._seconds, self._worth = 0, 0.0, 0.0
+        self.length, self.steps, self._seconds, self._worth = 0, 0, 0.0, 0.0
 
     def add(self, step: StepTrace) -> None:
+        self.length += 1
+        if step.captured:
+            return
         self.steps += 1
         self._seconds += step.seconds.total
         self._worth += len(step.committed) * self._per_token
