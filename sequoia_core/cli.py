@@ -131,6 +131,8 @@ def _parser(command: str | None, module: ModuleType | None) -> argparse.Argument
     parser = _Parser(
         prog="python -m sequoia_core",
         description="Plan, run and measure speculative decoding with token trees.",
+        epilog="COMMAND --help tells what a command takes. The budget of a tree is the tokens of "
+        "one target pass, its depth the draft passes before that. README.md shows where to begin.",
     )
     subparsers = parser.add_subparsers(dest="command", metavar="command", required=True)
     for name, help_text in COMMANDS.items():
@@ -139,9 +141,19 @@ def _parser(command: str | None, module: ModuleType | None) -> argparse.Argument
             chosen.add_argument(
                 "--json", action="store_true", help="print the result as one JSON object"
             )
+            _tell_defaults(chosen)
         else:
             subparsers.add_parser(name, help=help_text)
     return parser
+
+
+def _tell_defaults(parser: argparse.ArgumentParser) -> None:
+    """End the help of every option with its default, where it has one and does not tell."""
+    for action in parser._actions:
+        told = action.help and "default" in action.help
+        if not told and isinstance(action.default, str | int | float) and action.nargs != 0:
+            words = [*filter(None, [action.help]), f"default: {action.default}"]
+            action.help = "; ".join(words)
 
 
 def _progress(message: str) -> None:

@@ -105,15 +105,19 @@ def _too_deep(source: str | Path) -> FileFormatError:
     return FileFormatError(f"{source} holds lists in lists, too many to be read.")
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """A whole file, of MAX_BYTES at most. FileFormatError if it is missing, larger or no file."""
+def read_bytes(path: str | Path, most: int | None = None) -> bytes:
+    """A whole file of at most so many bytes, MAX_BYTES by default.
+
+    No more is read of one that has no end. FileFormatError if it is missing, larger or a folder.
+    """
+    most = MAX_BYTES if most is None else most
     try:
         with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(most + 1)
             size = os.fstat(file.fileno()).st_size
     except (OSError, ValueError) as error:
         raise FileFormatError(f"Cannot read {path}: {reason_of(error)}.") from error
-    _check_size(max(size, len(data)), path)
+    _check_size(max(size, len(data)), path, most)
     return data
 
 
@@ -121,13 +125,15 @@ def reason_of(error: OSError | ValueError) -> str:
     """Why a path could not be opened, as the end of a sentence."""
     if isinstance(error, FileNotFoundError):
         return "it does not exist"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder, not a file"
     return getattr(error, "strerror", None) or "it cannot be the name of a file"
 
 
-def _check_size(size: int, source: str | Path) -> None:
-    if size > MAX_BYTES:
+def _check_size(size: int, source: str | Path, most: int) -> None:
+    if size > most:
         raise FileFormatError(
-            f"{source} has {size / 1e6:.1f} MB, and at most {MAX_BYTES / 1e6:.0f} are read."
+            f"{source} has {size / 1e6:.1f} MB, and at most {most / 1e6:.0f} are read."
         )
 
 
@@ -147,7 +153,7 @@ def parse_as(
     data: bytes, source: str, kind: str, build: Callable[[dict[str, Any]], Value]
 ) -> Value:
     """What `build` makes of a file's bytes, as read_as; `source` is the file's name."""
-    _check_size(len(data), source)
+    _check_size(len(data), source, MAX_BYTES)
     content = check_tag(parse_json(data, source), kind, source)
     with naming(source):
         return build(content)

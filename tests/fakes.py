@@ -8,6 +8,24 @@ from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.self_test import SelfTest
 
+# The configuration of a small random model of any Llama-like family.
+SMALL = {
+    "vocab_size": 40,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    # Tied, a random model repeats its last token for ever, and proves nothing.
+    "tie_word_embeddings": False,
+    "pad_token_id": None,
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+
 
 def word_tokenizer(vocab: int) -> PreTrainedTokenizerFast:
     """Words t0, t1, ... are the tokens; t0 ends a text."""

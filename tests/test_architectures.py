@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 import torch
-from fakes import word_tokenizer
+from fakes import SMALL, word_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from sequoia_core.decode.engine import Engine, GenerationSettings
@@ -16,23 +16,7 @@ from sequoia_core.decode.self_test import self_test
 from sequoia_core.errors import ModelError
 from sequoia_core.tree.token_tree import TokenTree
 
-VOCAB, WINDOW, NEW_TOKENS = 40, 6, 28
-SMALL = {
-    "vocab_size": VOCAB,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-    # Tied, a random model repeats its last token for ever, and proves nothing.
-    "tie_word_embeddings": False,
-    "pad_token_id": None,
-    "bos_token_id": None,
-    "eos_token_id": None,
-}
+VOCAB, WINDOW, NEW_TOKENS = SMALL["vocab_size"], 6, 28
 WINDOWED = SMALL | {"sliding_window": WINDOW}
 MIXED = WINDOWED | {"layer_types": ["sliding_attention", "full_attention"]}
 EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}

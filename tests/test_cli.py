@@ -133,6 +133,17 @@ def test_every_command_explains_itself(capsys):
         assert "--json" in capsys.readouterr().out
 
 
+def test_every_option_says_what_it_is_and_what_it_is_without_being_named():
+    for name in cli.COMMANDS:
+        parser = cli._parser(name, cli._module(name))
+        [commands] = [action for action in parser._actions if action.choices]
+        for action in commands.choices[name]._actions:
+            option = f"{name} {'/'.join(action.option_strings) or action.dest}"
+            assert action.help, option
+            if isinstance(action.default, str | int | float) and action.nargs != 0:
+                assert "default" in action.help, option
+
+
 def test_planning_never_loads_torch(hardware):
     script = (
         "import sys; from sequoia_core.cli import main; "

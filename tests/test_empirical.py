@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from machines import BENT
 
 from sequoia_core.errors import InputError
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
@@ -16,7 +17,6 @@ from sequoia_core.plan.empirical import (
     path_model,
 )
 from sequoia_core.plan.expected import expected_tokens, plan_table
-from sequoia_core.plan.hardware import HardwareProfile
 from sequoia_core.plan.optimizer import ALL_FAMILIES, EMPIRICAL, make_plan
 from sequoia_core.plan.paths import PathStatistics, PathTrie
 from sequoia_core.plan.plan import load_plan
@@ -24,15 +24,6 @@ from sequoia_core.plan.replay import replay, replay_everywhere, step_starts
 from sequoia_core.tree.families import chain, k_ary
 from sequoia_core.tree.token_tree import TokenTree
 from tools.two_states import PAIRS, TwoStates, best_tree, known_tree
-
-BENT = HardwareProfile(
-    "test",
-    ((1, 1.0), (16, 1.2), (64, 2.0), (256, 6.0)),
-    ((1, 0.05), (32, 0.08), (256, 0.4)),
-    overhead_seconds=0.02,
-    plain_overhead_seconds=0.01,
-    name="bent",
-)
 
 
 def bursty_texts(count: int = 12, length: int = 120, seed: int = 0) -> list[list[int]]:

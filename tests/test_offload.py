@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import gpu_offload
 import pytest
 import torch
+from fakes import SMALL as SMALL_LLAMA
 from fakes import tiny_llama, word_tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -28,21 +29,7 @@ from sequoia_core.tree.token_tree import TokenTree
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 VOCAB, LAYERS = 40, 5
-SMALL = {
-    "vocab_size": VOCAB,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.3,
-    "tie_word_embeddings": False,
-    "pad_token_id": None,
-    "bos_token_id": None,
-    "eos_token_id": None,
-}
+SMALL = SMALL_LLAMA | {"num_hidden_layers": LAYERS}
 FAMILIES = {
     "llama": SMALL,
     "gpt2": {

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from machines import BENT
 
 from sequoia_core.errors import FileFormatError, InputError
 from sequoia_core.plan.acceptance import AcceptanceVector, load_acceptance
@@ -21,14 +22,6 @@ from sequoia_core.tree.token_tree import TokenTree
 PAPER = load_acceptance("paper-appendix-e")
 FALLING = AcceptanceVector(
     "sequoia", [0.6, 0.15, 0.06, 0.03], standard_errors=[0.01, 0.01, 0.005, 0.005], name="falling"
-)
-BENT = HardwareProfile(
-    "test",
-    ((1, 1.0), (16, 1.2), (64, 2.0), (256, 6.0)),
-    ((1, 0.05), (32, 0.08), (256, 0.4)),
-    overhead_seconds=0.02,
-    plain_overhead_seconds=0.01,
-    name="bent",
 )
 FREE_DRAFT = HardwareProfile("test", ((1, 1.0), (1024, 1.0)), ((1, 1e-9),), name="free")
 SLOW_DRAFT = HardwareProfile("test", ((1, 1.0), (2, 2.0)), ((1, 1.0),), name="slow")

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fakes import tiny_llama, tiny_pair, word_tokenizer
+from fakes import SMALL, tiny_llama, tiny_pair, word_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from sequoia_core import assets
@@ -142,18 +142,6 @@ def test_pieces_keep_their_spaces_and_unknown_ids_are_shown_as_such():
     ids = pair.encode("Once upon a time")
     assert "".join(pair.piece(token) for token in ids) == "Once upon a time"
     assert pair.piece(10**6) == "<1000000>"
-
-
-SMALL = {
-    "vocab_size": 40,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "max_position_embeddings": 64,
-}
 
 
 def test_recurrent_layers_are_refused_by_name():

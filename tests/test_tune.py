@@ -49,6 +49,10 @@ SETTINGS = {"target": "tiny", "temperature": 0.6, "quick": False, "like": None}
 # A machine where trees pay, whatever the tiny models really take.
 PROFILE = HardwareProfile("fake", ((1, 1.0), (8, 1.1)), ((1, 0.01), (8, 0.01)), basis="fake")
 METHODS = 3
+PAIR = {
+    "dtype": "float32", "why": "", "target": "tiny target", "draft": "tiny draft", "trees": True,
+    "reason": "", "device": "cpu", "voices": ["tiny target", "tiny draft"],
+}  # fmt: skip
 PART_RUN = asdict(Run("autoregressive", 0.6, 0, 0, 8, 4, 1.1, 1.0))
 
 
@@ -320,7 +324,10 @@ def test_a_part_of_other_settings_is_never_used(tmp_path):
         ("profile.json", None),
         ("profile.json", {"profile": {}}),
         ("profile.json", [1]),
+        ("profile.json", {"profile": 3}),
         ("pair.json", {"dtype": "float32"}),
+        ("pair.json", PAIR | {"trees": 1}),
+        ("pair.json", PAIR | {"device": ["cpu"]}),
         ("plan.json", {"answer": {}}),
         ("plan.json", 3),
         ("benchmark.json", [[[PART_RUN | {"seconds": "long"}] * METHODS]]),
@@ -331,6 +338,7 @@ def test_a_part_of_other_settings_is_never_used(tmp_path):
         ("benchmark.json", 5),
         ("benchmark-prompts.json", {"prompts": "all"}),
         ("calibration-000.npz", b"PK"),
+        ("calibration-000.npz", 40),
         ("calibration-000.npz", None),
     ],
 )
@@ -342,6 +350,10 @@ def test_a_part_that_somebody_changed_is_refused_and_fresh_is_named(
     stamp = {"settings": fingerprint_of(SETTINGS), "seconds": 1.0}
     if isinstance(data, bytes):
         path.write_bytes(data)
+    elif path.suffix == ".npz" and data is not None:
+        changed = bytearray(path.read_bytes())
+        changed[data : data + 60] = bytes(60)
+        path.write_bytes(changed)
     elif data is None and path.suffix == ".npz":
         np.savez(path, **stamp, width=3)
     else:

@@ -23,13 +23,14 @@ from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import SequoiaError
 from sequoia_core.measure.calibration import Calibration, measure_acceptance
 from sequoia_core.measure.texts import write_texts
-from sequoia_core.plan.acceptance import RULES, AcceptanceVector
+from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.empirical import PathModel, model_table
 from sequoia_core.plan.expected import expected_tokens, plan_table
 from sequoia_core.plan.paths import PathStatistics, PathTrie
 from sequoia_core.plan.replay import ratio_over_texts, replay, step_starts, walk_lengths
 from sequoia_core.plan.table import PlanTable
 from sequoia_core.tree.token_tree import TokenTree
+from tools.planner_options import planner_options
 
 Texts = Sequence[np.ndarray]
 LAGS = (1, 2, 5, 20)
@@ -40,19 +41,8 @@ ROUNDS = 4
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--target", help="folder or Hugging Face name; default: the bundled pair")
-    parser.add_argument("--draft")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--prompts", type=Path, help="JSON lines with a 'text' each")
-    parser.add_argument("--temperatures", type=float, nargs="+", default=[0.0, 0.6, 1.0])
-    parser.add_argument("--budgets", type=int, nargs="+", default=[16, 32, 64, 128, 256])
-    parser.add_argument("--max-depth", type=int, default=32)
-    parser.add_argument("--max-new-tokens", type=int, default=256)
-    parser.add_argument("--rule", choices=RULES, default="sequoia")
+    parser = planner_options(__doc__, max_new_tokens=256)
     parser.add_argument("--rounds", type=int, default=2, help="texts for each prompt")
-    parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
 

@@ -22,11 +22,12 @@ from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.pair import ModelPair, PairSpec, load_pair
 from sequoia_core.errors import SequoiaError
 from sequoia_core.measure.calibration import Calibration, measure_acceptance
-from sequoia_core.plan.acceptance import RULES, AcceptanceVector
+from sequoia_core.plan.acceptance import AcceptanceVector
 from sequoia_core.plan.empirical import empirical_table, model_table, path_model
 from sequoia_core.plan.expected import plan_table
 from sequoia_core.plan.replay import ratio_over_texts, replay
 from sequoia_core.tree.token_tree import TokenTree
+from tools.planner_options import planner_options
 
 PLANNERS = ("positional", "everywhere", "settled")
 HEAD = "| T | n | planner | depth | predicted | replayed | error |"
@@ -44,18 +45,7 @@ class Verdict:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--target", help="folder or Hugging Face name; default: the bundled pair")
-    parser.add_argument("--draft")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--prompts", type=Path, help="JSON lines with a 'text' each")
-    parser.add_argument("--temperatures", type=float, nargs="+", default=[0.0, 0.6, 1.0])
-    parser.add_argument("--budgets", type=int, nargs="+", default=[16, 32, 64, 128, 256])
-    parser.add_argument("--max-depth", type=int, default=32)
-    parser.add_argument("--max-new-tokens", type=int, default=128)
-    parser.add_argument("--rule", choices=RULES, default="sequoia")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = planner_options(__doc__, max_new_tokens=128)
     parser.add_argument(
         "--measure", action="store_true", help="also run the engine with every tree (sequoia only)"
     )

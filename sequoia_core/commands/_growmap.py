@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from sequoia_core.errors import FileFormatError
-from sequoia_core.files import naming, reason_of
+from sequoia_core.files import naming, read_bytes
 from sequoia_core.tree.formats import GROWMAP_FIELDS, from_growmap, to_growmap
 from sequoia_core.tree.token_tree import MAX_NODES, TokenTree
 
@@ -39,16 +39,7 @@ def read_growmap(path: str | Path) -> TokenTree:
 
 
 def _load(path: Path) -> Any:
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise FileFormatError(
-                f"{path} has {size} bytes, but a growmap of {MAX_NODES} nodes has at most "
-                f"{MAX_BYTES}."
-            )
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise FileFormatError(f"Cannot read {path}: {reason_of(error)}.") from error
+    data = read_bytes(path, MAX_BYTES)
     try:
         # torch warns about its own reader of old files; the outcome is all that counts here.
         with warnings.catch_warnings():

@@ -64,7 +64,10 @@ class Planned:
 
 def add_planning_arguments(parser: ArgumentParser) -> None:
     """--acceptance and --hardware."""
-    parser.add_argument("--acceptance", help="preset or file to plan with")
+    parser.add_argument(
+        "--acceptance",
+        help="preset or file to plan with; default: the bundled one of the method's rule",
+    )
     add_hardware_argument(parser)
 
 

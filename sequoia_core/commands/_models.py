@@ -22,13 +22,17 @@ MOST_THREADS = 1024
 def add_model_arguments(parser: ArgumentParser) -> None:
     """Which models, where and how: --target to --no-graphs."""
     parser.add_argument("--target", help="folder or Hugging Face name; default: the bundled pair")
-    parser.add_argument("--draft", help="folder or Hugging Face name of the draft model")
+    parser.add_argument("--draft", help="the same for the draft model; a pair is named whole")
     parser.add_argument(
         "--like",
         metavar="SHAPE",
         help="give the bundled pair the cost of a larger one (see the command stand-in)",
     )
-    parser.add_argument("--draft-like", metavar="SHAPE", help="the draft's cost; or bundled")
+    parser.add_argument(
+        "--draft-like",
+        metavar="SHAPE",
+        help="the draft's cost; bundled leaves it as it is; default: the one that goes with --like",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     parser.add_argument(
@@ -36,7 +40,7 @@ def add_model_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="keep the target's layers in main memory and stream them to the device in every pass",
     )
-    parser.add_argument("--threads", type=int, help="on a CPU; default: torch's, one a core")
+    parser.add_argument("--threads", type=int, help="of the CPU; default: torch's, one a core")
     parser.add_argument(
         "--no-graphs", action="store_true", help="on CUDA: capture no passes in CUDA graphs"
     )
@@ -55,11 +59,26 @@ def add_parallel_argument(parser: ArgumentParser) -> None:
 
 
 def add_sampling_arguments(parser: ArgumentParser) -> None:
-    """--temperature, --top-p, --max-new-tokens and --seed."""
-    parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("--top-p", type=float, default=1.0)
+    """--temperature, --top-p, --seed and --max-new-tokens."""
+    add_drawing_arguments(parser)
     parser.add_argument("--max-new-tokens", type=int, default=128, help="written after a prompt")
-    parser.add_argument("--seed", type=int, default=0)
+
+
+def add_drawing_arguments(parser: ArgumentParser) -> None:
+    """--temperature, --top-p and --seed."""
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=0.0,
+        help="0 takes the likeliest token each time; above it tokens are drawn",
+    )
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        default=1.0,
+        help="draw only from the likeliest tokens that together have this probability",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
 
 
 def add_hardware_argument(parser: ArgumentParser) -> None:

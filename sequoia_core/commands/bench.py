@@ -55,7 +55,9 @@ PROMPTS, TUNING_PROMPTS = 10, 3
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
-    parser = subparsers.add_parser("bench", description="Compare methods by measuring them.")
+    parser = subparsers.add_parser(
+        "bench", description="Measure methods side by side on the same prompts, in turn."
+    )
     add_model_arguments(parser)
     add_parallel_argument(parser)
     parser.add_argument(
@@ -75,7 +77,9 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--temperatures", help="several, comma-separated, instead of --temperature")
     # None: the bundled profile of the dtype that is measured in.
     parser.set_defaults(hardware=None)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="of every prompt, all methods side by side"
+    )
     parser.add_argument(
         "--out",
         help="also write the result to this file; what is done where it breaks off goes beside it",

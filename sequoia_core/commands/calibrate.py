@@ -26,7 +26,11 @@ SPLITS_PROMPTS = True
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
-    parser = subparsers.add_parser("calibrate", description="Measure the acceptance vector.")
+    parser = subparsers.add_parser(
+        "calibrate",
+        description="Measure how often the target accepts the draft's tokens, on texts that the "
+        "target writes itself. The file is what plan, generate and bench take as --acceptance.",
+    )
     add_model_arguments(parser)
     add_parallel_argument(parser)
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")

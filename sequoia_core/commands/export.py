@@ -21,12 +21,16 @@ from sequoia_core.plan.exports.tree_files import GROWMAP
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
-    parser = subparsers.add_parser("export", description="Take a plan to other tools.")
+    parser = subparsers.add_parser(
+        "export", description="Write a plan as a tree file, or as a serving engine's launch line."
+    )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--plan", help="plan file, from plan --out")
     source.add_argument("--growmap", help="growmap file, from import-growmap, instead of a plan")
     parser.add_argument("--to", required=True, help=f"one of: {', '.join(EXPORTS)}")
-    parser.add_argument("--out", help="write the file here; a growmap that ends in .pt for torch")
+    parser.add_argument(
+        "--out", help="file to write, for a growmap also a .pt file; default: print it"
+    )
     parser.add_argument("--target", default="", help="target's name in the launch line")
     parser.add_argument("--draft", default="", help="draft's name in the launch line")
     parser.add_argument(
@@ -35,14 +39,20 @@ def add_parser(subparsers: Any) -> ArgumentParser:
         "of the engine's rule",
     )
     parser.add_argument("--hardware", help="preset or file; default: what the plan names")
-    parser.add_argument("--batch-size", type=int, help="default: the plan's")
     parser.add_argument(
-        "--max-batch-size", type=int, default=64, help="end of the schedule by batch size"
+        "--batch-size", type=int, help="sequences decoded together; default: the plan's"
+    )
+    parser.add_argument(
+        "--max-batch-size",
+        type=int,
+        default=64,
+        help="largest batch that a draft length is planned for",
     )
     parser.add_argument(
         "--draft-sampling",
         default=GREEDY,
-        help=f"vllm and tensorrt-llm, one of: {', '.join(DRAFT_SAMPLINGS)}",
+        help="how the engine draws drafts (vllm and tensorrt-llm), one of: "
+        f"{', '.join(DRAFT_SAMPLINGS)}",
     )
     return parser
 

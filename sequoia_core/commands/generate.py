@@ -27,14 +27,17 @@ from sequoia_core.plan.methods import NAMES
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
-    parser = subparsers.add_parser("generate", description="Continue a prompt.")
+    parser = subparsers.add_parser(
+        "generate",
+        description="Continue a prompt with a decoding method, and tell how fast that was.",
+    )
     parser.add_argument("--prompt", required=True, help="text to continue")
     add_chat_argument(parser)
     add_model_arguments(parser)
     add_parallel_argument(parser)
     parser.add_argument("--method", default="sequoia", help=f"one of: {', '.join(NAMES)}")
-    parser.add_argument("--budget", type=int, help="tokens per target pass; default: planned")
-    parser.add_argument("--depth", type=int, help="draft passes; default: planned")
+    parser.add_argument("--budget", type=int, help="tokens of a target pass; default: planned")
+    parser.add_argument("--depth", type=int, help="draft passes in a step; default: planned")
     add_planning_arguments(parser)
     add_sampling_arguments(parser)
     parser.add_argument("--trace", metavar="FILE", help="write every step's tree to this file")

@@ -21,7 +21,11 @@ TYPED = ("bandwidth", "tflops", "memory")
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
-    parser = subparsers.add_parser("model-hardware", description="Model a GPU for a pair.")
+    parser = subparsers.add_parser(
+        "model-hardware",
+        description="Work out how long passes of a pair take on a GPU that is not here, from its "
+        "data sheet: a bundled GPU (--gpu), or one typed in (--bandwidth, --tflops, --memory).",
+    )
     parser.add_argument("--gpu", help="name of a bundled GPU, such as h100-sxm")
     parser.add_argument("--bandwidth", type=float, help="typed in: memory bandwidth, GB/s")
     parser.add_argument("--tflops", type=float, help="typed in: dense TFLOP/s in the dtype")
@@ -29,12 +33,22 @@ def add_parser(subparsers: Any) -> ArgumentParser:
     parser.add_argument("--link", type=float, help="typed in: host link one way, GB/s")
     parser.add_argument("--target", required=True, help="bundled shape, or a config.json's path")
     parser.add_argument("--draft", required=True, help="bundled shape, or a config.json's path")
-    parser.add_argument("--dtype", choices=tuple(DTYPE_BYTES), help="of both; else the target's")
+    parser.add_argument(
+        "--dtype", choices=tuple(DTYPE_BYTES), help="of both models; default: the target's"
+    )
     parser.add_argument("--target-bits", type=float, help="bits a weight, scales included: 4.5")
     parser.add_argument("--draft-bits", type=float, help="the same for the draft")
-    parser.add_argument("--context", type=int, default=CONTEXT, help="tokens before the pass")
-    parser.add_argument("--launch", default=LAUNCHES[0], help=f"one of: {', '.join(LAUNCHES)}")
-    parser.add_argument("--offload", action="store_true", help="the target's layers on the host")
+    parser.add_argument("--context", type=int, default=CONTEXT, help="tokens of the text so far")
+    parser.add_argument(
+        "--launch",
+        default=LAUNCHES[0],
+        help=f"how passes are launched, one of: {', '.join(LAUNCHES)}",
+    )
+    parser.add_argument(
+        "--offload",
+        action="store_true",
+        help="the target's layers stay in main memory and come over the link in every pass",
+    )
     parser.add_argument(
         "--assume",
         action="append",

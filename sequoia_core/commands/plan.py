@@ -14,22 +14,42 @@ from sequoia_core.plan.optimizer import ALL_FAMILIES, SEQUOIA, make_plan
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
-    parser = subparsers.add_parser("plan", description="Choose the best token tree.")
-    parser.add_argument("--acceptance", required=True, help="preset name or file")
-    parser.add_argument("--hardware", required=True, help="preset name or file")
+    parser = subparsers.add_parser(
+        "plan",
+        description="Choose the tree, its budget and depth, that writes the most tokens a second: "
+        "for a pair's acceptance and a machine's seconds. Nothing is run.",
+    )
+    parser.add_argument(
+        "--acceptance",
+        required=True,
+        help="how often drafted tokens are accepted: a preset such as bundled-t0.6, or a file of "
+        "calibrate or import-acceptance",
+    )
+    parser.add_argument(
+        "--hardware",
+        required=True,
+        help="how long passes take: a preset such as cpu-2-cores, or a file of profile or "
+        "model-hardware",
+    )
     parser.add_argument(
         "--context",
         type=int,
         metavar="N",
-        help="committed tokens: the profile's passes there, or between those it was measured at",
+        help="plan for a text of so many tokens; default: the profile's own context",
     )
-    parser.add_argument("--budget", type=int, help="tokens per target pass, 1..1024; else chosen")
-    parser.add_argument("--depth", type=int, help="draft passes, 0..32; else chosen")
+    parser.add_argument(
+        "--budget", type=int, help="tokens of a target pass, 1 to 1024; default: chosen"
+    )
+    parser.add_argument(
+        "--depth", type=int, help="draft passes in a step, 0 to 32; default: chosen"
+    )
     parser.add_argument("--max-budget", type=int, default=1024, help="largest budget to consider")
     parser.add_argument("--max-depth", type=int, default=32, help="largest depth to consider")
     parser.add_argument("--max-branch", type=int, default=32, help="most children of a node")
     parser.add_argument("--batch-size", type=int, default=1, help="sequences decoded together")
-    parser.add_argument("--family", default=SEQUOIA, help=f"one of: {', '.join(ALL_FAMILIES)}")
+    parser.add_argument(
+        "--family", default=SEQUOIA, help=f"shape of the tree, one of: {', '.join(ALL_FAMILIES)}"
+    )
     parser.add_argument(
         "--by-batch-size", action="store_true", help="also plan for batches of 1 to 64"
     )

@@ -36,14 +36,19 @@ OFFLOADED = "offload: the target's layers were streamed from main memory in ever
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
-    parser = subparsers.add_parser("profile", description="Measure this machine for a pair.")
+    parser = subparsers.add_parser(
+        "profile",
+        description="Measure how long passes of a pair take on this machine, by their number of "
+        "tokens. The file is what plan, generate and bench take as --hardware.",
+    )
     add_model_arguments(parser)
     add_parallel_argument(parser)
     parser.add_argument(
         "--context",
         default=str(CONTEXT),
         metavar="N[,N...]",
-        help="tokens before the pass, one or several: 128,512; the first is planned with",
+        help="tokens that the text has before the pass, one length or several: 128,512; the "
+        "first is planned with",
     )
     parser.add_argument("--max-tokens", type=int, default=1024, help="largest pass to measure")
     parser.add_argument("--repeats", type=int, default=REPEATS, help="passes of every size")
@@ -51,7 +56,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
         "--limit",
         type=float,
         metavar="SECONDS",
-        help="for the passes; it ends the refinement, and the rounds before it after three; "
+        help="most time for the passes, though three rounds are made in any case; "
         f"default: {LIMIT_SECONDS['cpu']:g} on a CPU, {LIMIT_SECONDS['cuda']:g} on a GPU",
     )
     parser.add_argument(

@@ -13,6 +13,7 @@ import torch
 from sequoia_core.assets import asset
 from sequoia_core.commands._models import (
     Say,
+    add_drawing_arguments,
     add_model_arguments,
     add_parallel_argument,
     load_named_pair,
@@ -59,8 +60,7 @@ def add_parser(subparsers: Any) -> ArgumentParser:
         help="JSON lines with a 'text' each; a quarter is kept to measure with; default: bundled",
     )
     add_chat_argument(parser)
-    parser.add_argument("--temperature", type=float, default=0.0)
-    parser.add_argument("--top-p", type=float, default=1.0)
+    add_drawing_arguments(parser)
     parser.add_argument(
         "--max-new-tokens",
         "--new-tokens",
@@ -69,7 +69,6 @@ def add_parser(subparsers: Any) -> ArgumentParser:
         help=f"written after a prompt; default {NEW_TOKENS}, with --quick {QUICK_NEW_TOKENS}",
     )
     parser.add_argument("--repeats", type=int, help="most rounds of the benchmark")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="about a minute, and less sure")
     parser.add_argument(
         "--fresh", action="store_true", help="throw away what an earlier run left in the folder"

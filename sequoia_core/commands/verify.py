@@ -29,14 +29,19 @@ SAMPLED_PROMPT_TOKENS = 12
 
 def add_parser(subparsers: Any) -> ArgumentParser:
     """Declare the command's options; returns its parser."""
-    parser = subparsers.add_parser("verify", description="Check that every method is lossless.")
+    parser = subparsers.add_parser(
+        "verify",
+        description="Check on a pair that every method writes what the target alone would.",
+    )
     add_model_arguments(parser)
     parser.add_argument("--methods", default=",".join(PROVED), help="comma-separated")
     parser.add_argument("--prompts", help="JSON lines with a 'text' each; default: bundled ones")
     parser.add_argument("--prompt-count", type=int, default=50, help="greedy texts compared")
     parser.add_argument("--max-new-tokens", type=int, default=128, help="in each greedy text")
-    parser.add_argument("--temperatures", default="0.3,0.6,1.0", help="sampled, comma-separated")
-    parser.add_argument("--top-ps", default="0.8,1.0", help="sampled, comma-separated")
+    parser.add_argument(
+        "--temperatures", default="0.3,0.6,1.0", help="of the sampled runs, comma-separated"
+    )
+    parser.add_argument("--top-ps", default="0.8,1.0", help="of the sampled runs, comma-separated")
     parser.add_argument("--runs", type=int, default=1000, help="sampled runs of a setting")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first sampled run")
     return parser

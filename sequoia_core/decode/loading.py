@@ -97,15 +97,7 @@ def load_config(source: str, name: str):
 
 def load_model(source: str, name: str, device: torch.device, dtype: torch.dtype):
     """The model on its device, in evaluation mode."""
-    model = _load(
-        AutoModelForCausalLM.from_pretrained,
-        source,
-        name,
-        "model",
-        dtype=dtype,
-        use_safetensors=True,
-    )
-    check_rollback(model, name)
+    model = _weights(source, name, dtype)
     try:
         return model.to(device).eval()
     except torch.OutOfMemoryError as error:
@@ -119,6 +111,12 @@ def load_part(source: str, name: str, dtype: torch.dtype, processes: int):
     By the plan for tensor parallelism that transformers has for the model's family. Every process
     must call it at the same time.
     """
+    split = DistributedConfig(tp_size=processes)
+    return _weights(source, name, dtype, distributed_config=split).eval()
+
+
+def _weights(source: str, name: str, dtype: torch.dtype, **options):
+    """A model with its weights, which are safetensors, if tokens can be taken back from it."""
     model = _load(
         AutoModelForCausalLM.from_pretrained,
         source,
@@ -126,10 +124,10 @@ def load_part(source: str, name: str, dtype: torch.dtype, processes: int):
         "model",
         dtype=dtype,
         use_safetensors=True,
-        distributed_config=DistributedConfig(tp_size=processes),
+        **options,
     )
     check_rollback(model, name)
-    return model.eval()
+    return model
 
 
 def check_rollback(model, name: str) -> None:

@@ -197,6 +197,7 @@ def interpolate(curve: Curve, tokens: int | np.ndarray) -> float | np.ndarray:
 
 def hardware_from_dict(content: Mapping[str, Any], *, name: str = "") -> HardwareProfile:
     """Build a profile from a file's content; InputError names a missing or bad field."""
+    check_object(content, "a profile")
     for required in ("device", "target_seconds", "draft_seconds", "origin"):
         if content.get(required) is None:
             raise InputError(f"the field {required!r} is missing.")

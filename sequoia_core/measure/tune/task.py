@@ -8,6 +8,7 @@ from sequoia_core.decode.engine import Engine, GenerationSettings
 from sequoia_core.decode.methods import plain_method
 from sequoia_core.decode.pair import ModelPair, Prompt
 from sequoia_core.errors import InputError
+from sequoia_core.files import check_flag, check_text
 from sequoia_core.measure.profiler import CONTEXT, fastest
 from sequoia_core.measure.tune.amounts import Amounts
 from sequoia_core.measure.tune.progress import Journey
@@ -64,6 +65,13 @@ class Chosen:
     device: str
     voices: tuple[str, str]
 
+    def __post_init__(self) -> None:
+        for name in ("dtype", "why", "target", "draft", "reason", "device"):
+            check_text(getattr(self, name), name)
+        for voice in self.voices:
+            check_text(voice, "voices")
+        check_flag(self.trees, "trees")
+
 
 class Models:
     """The pair of a task: which one is in the store, the models themselves wait to be asked for."""
@@ -105,7 +113,7 @@ class Models:
         try:
             target, draft = part.content["voices"]
             return Chosen(**part.content | {"voices": (target, draft)})
-        except (TypeError, KeyError, ValueError) as error:
+        except (InputError, TypeError, KeyError, ValueError) as error:
             raise store.unusable(PAIR_PART) from error
 
     def _choose(self, store: Store) -> Chosen:
