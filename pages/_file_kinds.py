@@ -7,8 +7,8 @@ from pathlib import PurePath
 from typing import Any
 
 from pages._store import ACCEPTANCE, HARDWARE, SHAPES, TREES
-from sequoia_core.errors import FileFormatError, InputError
-from sequoia_core.files import check_tag, parse_json, tagged
+from sequoia_core.errors import FileFormatError
+from sequoia_core.files import check_tag, naming, parse_json, shown, tagged
 from sequoia_core.plan.acceptance import acceptance_from_dict
 from sequoia_core.plan.hardware import hardware_from_dict
 from sequoia_core.plan.model_shape import shape_from_config
@@ -63,10 +63,8 @@ def told(file_name: str, data: bytes) -> list[Part]:
     kind = _kind(content, file_name)
     if kind not in UNTAGGED:
         check_tag(content, kind, file_name)
-    try:
+    with naming(file_name):
         value = READERS[kind](content)
-    except (InputError, FileFormatError) as error:
-        raise FileFormatError(f"{file_name}: {error}") from error
     if kind == REPORT:
         return _parts(value)
     stem = _stem(file_name, content)
@@ -108,7 +106,7 @@ def _kind(content: Any, file_name: str) -> str:
         known = ", ".join(f"sequoia-{name}" for name in READERS if name not in UNTAGGED)
         raise FileFormatError(
             f"{file_name} is none of the files that planning takes ({known}, a list of paths, a "
-            f"model's config.json): its format is {tag!r:.60}."
+            f"model's config.json): its format is {shown(tag)}."
             + (f" The page {ELSEWHERE[kind]} takes it." if kind in ELSEWHERE else "")
         )
     return kind

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pages._worker import Job, Worker
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.errors import ModelError
+from sequoia_core.measure.comparison import BASELINE
+from sequoia_core.measure.summary import Summary, summarise
 from sequoia_core.tree.token_tree import TokenTree
 
 THIS_TREE, CHAIN = "this tree", "best chain"
@@ -15,9 +17,9 @@ PROMPTS, REPEATS = 2, 3
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came out: `measure.benchmark` rows by method, and what they were measured on."""
+    """What came out: a `measure.summary.Summary` by tree, and what it was measured on."""
 
-    rows: dict[str, object]
+    summaries: dict[str, Summary]
     pair: str
     settings: GenerationSettings
 
@@ -48,7 +50,7 @@ def measure_work(worker: Worker, measurement: Measurement) -> Callable[[Job], No
     def work(job: Job) -> None:
         # torch is loaded here, on the worker's thread.
         from sequoia_core.decode.methods import static_method
-        from sequoia_core.measure.benchmark import BASELINE, benchmark
+        from sequoia_core.measure.compare import compare_named
         from sequoia_core.measure.methods import engine_method
 
         if worker.resident is None:
@@ -60,21 +62,14 @@ def measure_work(worker: Worker, measurement: Measurement) -> Callable[[Job], No
             THIS_TREE: measurement.tree,
         }
         methods = {
-            name: _until_stopped(job, engine_method(pair, settings, static_method("sequoia", tree)))
+            name: engine_method(pair, settings, static_method("sequoia", tree), job.go_on)
             for name, tree in trees.items()
         }
-        rows = benchmark(
-            methods, measurement.prompts, repeats=REPEATS, predicted={}, progress=job.report
+        done = compare_named(
+            pair, methods, measurement.prompts, settings, repeats=REPEATS, progress=job.report
         )
+        summaries = {summary.entry.method: summary for summary in summarise(done)}
         device = f"{pair.target_name} with {pair.draft_name}, {pair.device}, {pair.dtype}"
-        measurement.finish(Measured({row.method: row for row in rows}, device, settings))
+        measurement.finish(Measured(summaries, device, settings))
 
     return work
-
-
-def _until_stopped(job: Job, method: Callable) -> Callable:
-    def run(prompt: str):
-        job.go_on()
-        return method(prompt)
-
-    return run

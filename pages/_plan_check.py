@@ -79,10 +79,10 @@ def _measured_rows(outcome: Measured) -> list[tuple[str, str, str]]:
     return [
         (
             f"measured, {name}",
-            f"{row.tokens_per_step:.2f}",
-            f"{row.speedup:.2f}× ({row.speedup_low:.2f}–{row.speedup_high:.2f})",
+            f"{told.tokens_per_step:.2f}",
+            f"{told.speedup.median:.2f}× ({told.speedup.low:.2f}–{told.speedup.high:.2f})",
         )
-        for name, row in outcome.rows.items()
+        for name, told in outcome.summaries.items()
         if name in (THIS_TREE, CHAIN)
     ]
 
@@ -130,7 +130,7 @@ def _words(planned: Planned, kept: Measurement | None, *, stale: bool) -> str:
         return (
             f"Measured on {outcome.pair}, temperature {settings.temperature:g}, "
             f"{len(kept.prompts)} prompts of {settings.max_new_tokens} tokens; in brackets the "
-            "lowest and highest repeat. The whole call counts, the reading of the prompt included."
+            "lowest and highest prompt. The whole call counts, the reading of the prompt included."
         )
     words = "The replay walks the calibration texts, which the vector itself was measured on."
     if planned.acceptance.paths is None:

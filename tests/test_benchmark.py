@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic on methods of known speed, and its command on the real pair."""
+"""The command `bench` on the real pair."""
 
 import json
 
@@ -8,76 +8,11 @@ import torch
 from sequoia_core.cli import main
 from sequoia_core.commands import bench
 from sequoia_core.decode.packing import native_dtypes
-from sequoia_core.errors import InputError, ModelError
-from sequoia_core.measure.benchmark import Outcome, Prediction, benchmark
+from sequoia_core.errors import ModelError
 from sequoia_core.measure.compare import compare
 from sequoia_core.measure.comparison_file import read_comparison
 from sequoia_core.measure.summary import text_words
 from sequoia_core.plan.methods import NAMES
-
-
-def steady(tokens: int, steps: int, seconds: float):
-    """A method that always takes the same time."""
-    return lambda prompt: Outcome(tokens, steps, seconds)
-
-
-def test_speedup_is_tokens_per_second_over_the_baselines():
-    rows = benchmark(
-        {"autoregressive": steady(10, 10, 2.0), "sequoia": steady(12, 4, 1.2)},
-        ["a", "b"],
-        repeats=3,
-        predicted={"sequoia": Prediction(1.9, 3.1)},
-    )
-    plain, tree = rows
-    assert (plain.method, plain.speedup, plain.predicted_speedup) == ("autoregressive", 1.0, None)
-    assert (tree.tokens_per_second, tree.tokens_per_step) == (pytest.approx(10), 3)
-    assert tree.speedup == tree.speedup_low == tree.speedup_high == pytest.approx(2)
-    assert (tree.predicted_speedup, tree.predicted_tokens_per_step) == (1.9, 3.1)
-
-
-def test_the_decode_speedup_leaves_the_reading_of_the_prompt_out():
-    rows = benchmark(
-        {
-            "autoregressive": lambda prompt: Outcome(10, 10, 3.0, 2.0),
-            "sequoia": lambda prompt: Outcome(10, 4, 2.0, 1.0),
-            "hf-generate": steady(10, 10, 2.0),
-        },
-        ["a"],
-        repeats=2,
-        predicted={},
-    )
-    assert [row.decode_speedup for row in rows] == [1.0, 2.0, None]
-    assert [row.speedup for row in rows] == [1.0, 1.5, 1.5]
-
-
-def test_low_and_high_are_the_extremes_of_the_repeats():
-    seconds = iter([1.0, 1.0, 2.0, 4.0])
-    rows = benchmark(
-        {
-            "autoregressive": steady(8, 8, 4.0),
-            "sequoia": lambda prompt: Outcome(8, 2, next(seconds)),
-        },
-        ["a"],
-        repeats=3,
-        predicted={},
-    )
-    assert (rows[1].speedup_low, rows[1].speedup, rows[1].speedup_high) == (1.0, 2.0, 4.0)
-
-
-def test_every_method_sees_every_prompt_once_a_repeat_after_one_warm_up():
-    seen = []
-
-    def method(prompt: str) -> Outcome:
-        seen.append(prompt)
-        return Outcome(1, 1, 1.0)
-
-    benchmark({"autoregressive": method}, ["a", "b"], repeats=2, predicted={})
-    assert seen == ["a", "a", "b", "a", "b"]
-
-
-def test_a_benchmark_without_a_baseline_is_refused():
-    with pytest.raises(InputError, match="autoregressive"):
-        benchmark({"sequoia": steady(1, 1, 1)}, ["a"], repeats=1, predicted={})
 
 
 def test_the_command_measures_every_method(capsys):

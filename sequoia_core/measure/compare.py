@@ -44,9 +44,7 @@ class Arm:
 
     @property
     def words(self) -> str:
-        temperature = self.entry.temperature
-        at = "" if temperature is None else f" at temperature {temperature:g}"
-        return f"{self.entry.method}{at}"
+        return f"{self.entry.method} at temperature {self.entry.temperature:g}"
 
 
 def make_arms(

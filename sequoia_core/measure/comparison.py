@@ -53,7 +53,6 @@ class Outcome:
 class Entry:
     """One method at one temperature, and what is planned for it.
 
-    temperature: None where whoever made the method has set it.
     budget, depth: most nodes and draft passes of a step; of assisted generation the depth is the
     number of its draft tokens. level_sizes: of a static tree. acceptance, acceptance_rule,
     hardware, family: what the size rests on. All are empty where nothing is planned. predicted_*:
@@ -62,7 +61,7 @@ class Entry:
     """
 
     method: str
-    temperature: float | None
+    temperature: float
     budget: int | None = None
     depth: int | None = None
     level_sizes: tuple[int, ...] = ()
@@ -92,7 +91,7 @@ class Run:
     """
 
     method: str
-    temperature: float | None
+    temperature: float
     prompt: int
     repeat: int
     tokens: int
