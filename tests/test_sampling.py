@@ -8,8 +8,10 @@ from scipy.stats import chisquare
 
 from sequoia_core.decode.randomness import RACES_AHEAD, Randomness
 from sequoia_core.decode.sampling import (
+    BELOW_ONE,
     distribution,
     draft_distribution,
+    draw_by_inversion,
     draw_without_replacement,
     nucleus,
     race_times,
@@ -91,6 +93,22 @@ def test_every_draw_is_a_different_token():
     times = race_times(100, 6, torch.Generator())
     drawn = draw_without_replacement(torch.full((100, 6), 1 / 6), 6, times)
     assert all(sorted(row) == list(range(6)) for row in drawn.tolist())
+
+
+def test_the_largest_uniform_number_still_finds_a_token_with_mass():
+    generator = torch.Generator().manual_seed(5)
+    probs = torch.rand(2000, 7, generator=generator) * torch.logspace(-30, 2, 2000)[:, None]
+    probs[:, 5:] = 0
+    uniform = torch.full((2000, 1), 1 - BELOW_ONE, dtype=torch.float64)
+    assert set(draw_by_inversion(probs, uniform).flatten().tolist()) == {4}
+
+
+def test_uniform_numbers_stay_below_one_by_what_inversion_asks_for(monkeypatch):
+    largest = 1 - torch.finfo(torch.float64).eps / 2
+    monkeypatch.setattr(
+        torch, "rand", lambda shape, **_: torch.full(shape, largest, dtype=torch.float64)
+    )
+    assert Randomness.seeded(0, torch.device("cpu"))._uniforms(1).item() == 1 - BELOW_ONE
 
 
 @pytest.mark.parametrize("rows", [1, 3])

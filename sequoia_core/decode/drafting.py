@@ -50,7 +50,8 @@ class TreePlan:
 
     row: for each node that the draft was asked to continue its row among the draft distributions,
     -1 for the others; all nodes with children have one. Its pending slot in the draft's cache is
-    its row - 1.
+    its row - 1. below: int64, the depths of the nodes of all draft passes after the first, and
+    widths: how many each of these passes has.
     """
 
     tree: TokenTree
@@ -58,6 +59,8 @@ class TreePlan:
     depths: Tensor
     visible: Tensor
     row: list[int]
+    below: Tensor
+    widths: list[int]
 
     @classmethod
     def of(cls, tree: TokenTree, device: torch.device) -> "TreePlan":
@@ -77,9 +80,21 @@ class TreePlan:
     def _with(
         cls, tree: TokenTree, levels: list[Level], row: list[int], device: torch.device
     ) -> "TreePlan":
+        widths = [len(level.nodes) for level in levels[1:]]
+        below = np.repeat(np.arange(1, len(widths) + 1), widths)
         return cls(
-            tree, levels, to_device(tree.depths, device), to_device(tree.visible, device), row
+            tree,
+            levels,
+            to_device(tree.depths, device),
+            to_device(tree.visible, device),
+            row,
+            to_device(below, device),
+            widths,
         )
+
+    def positions(self, root: int) -> Sequence[Tensor]:
+        """Of the nodes of each draft pass after the first, int64 [width]; `root`: the root's."""
+        return (self.below + root).split(self.widths) if self.widths else ()
 
 
 def _level(tree: TokenTree, expanded: np.ndarray, depth: int, device: torch.device) -> Level:
@@ -192,14 +207,14 @@ def draft_tree(drafting: Drafting, plan: TreePlan, missing: list[int]) -> Drafte
     draft, vocab, watch = drafting.draft, drafting.vocab, drafting.watch
     levels = [torch.full((1,), missing[-1], dtype=torch.long, device=draft.device)]
     passes = []
-    start = draft.length + len(missing) - 1
+    positions = plan.positions(draft.length + len(missing) - 1)
     for depth, level in enumerate(plan.levels):
         with watch.part("draft"):
             if depth == 0:
                 logits = draft.append(missing, recurring=True)[None]
             else:
-                positions = torch.full_like(level.nodes, start + depth)
-                logits = draft.forward(level.parents(levels[-1]), positions, level.visible)
+                tokens = level.parents(levels[-1])
+                logits = draft.forward(tokens, positions[depth - 1], level.visible)
             logits = within(logits, vocab)
         with watch.part("sample"):
             drawn, level_probs = drafting.rule.draw(

@@ -5,7 +5,12 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from sequoia_core.decode.sampling import draw_by_inversion, draw_without_replacement, race_times
+from sequoia_core.decode.sampling import (
+    BELOW_ONE,
+    draw_by_inversion,
+    draw_without_replacement,
+    race_times,
+)
 
 # Uniform numbers are drawn ahead, since few at a time take as long as a hundred; and so are races,
 # as many as have so many numbers in all.
@@ -39,9 +44,8 @@ class Randomness:
     def with_replacement(self, probs: Tensor, count: int) -> Tensor:
         """`count` independent tokens for each row of probs [rows, vocab]; tokens may repeat."""
         shape = len(probs), count
-        return draw_by_inversion(
-            probs, self._single() if shape == (1, 1) else self._uniforms(*shape)
-        )
+        uniform = self._single() if shape == (1, 1) else self._uniforms(*shape)
+        return draw_by_inversion(probs, uniform)
 
     def token(self, probs: Tensor) -> int:
         """One token of a [vocab] distribution."""
@@ -86,6 +90,7 @@ class Randomness:
         return times
 
     def _uniforms(self, *shape: int) -> Tensor:
-        """Numbers in [0, 1), float64, on the device."""
+        """Numbers in [0, 1 - BELOW_ONE], float64, on the device."""
         generator = self._generator
-        return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
+        drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
+        return drawn.clamp_(max=1 - BELOW_ONE)

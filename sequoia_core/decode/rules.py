@@ -11,7 +11,7 @@ from functools import partial
 from torch import Tensor
 
 from sequoia_core.decode.randomness import Randomness
-from sequoia_core.decode.sampling import draft_distribution, most_probable
+from sequoia_core.decode.sampling import distribution, draft_distribution, most_probable
 from sequoia_core.decode.settings import GenerationSettings
 from sequoia_core.decode.tree_verification import (
     Siblings,
@@ -52,7 +52,9 @@ class Rule:
         """
         if self.foresees(settings):
             return most_probable(logits, count), logits
-        probs = draft_distribution(logits, settings.temperature, settings.top_p)
+        # A single draw is no race, in which probabilities can be too small.
+        law = distribution if count == 1 else draft_distribution
+        probs = law(logits, settings.temperature, settings.top_p)
         return self.sample(probs, count, random), probs
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 SMALLEST_DRAFT_PROBABILITY = 1e-12
 # Tokens without mass race as if they had this much: behind all others, in uniform order.
 NO_MASS = 1e-30
+# How far a uniform number stays below 1, in float64: its product with any mass is less than that.
+BELOW_ONE = 2**-52
 # The nucleus is looked for among so many tokens before all are sorted.
 NUCLEUS_CANDIDATES = 256
 
@@ -86,12 +88,11 @@ def draw_without_replacement(probs: Tensor, count: int, times: Tensor) -> Tensor
 
 
 def draw_by_inversion(probs: Tensor, uniform: Tensor) -> Tensor:
-    """Independent tokens for uniform numbers in [0, 1); int64 [rows, count].
+    """Independent tokens for uniform numbers in [0, 1 - BELOW_ONE]; int64 [rows, count].
 
     probs: [rows, vocab]. uniform: float64 [rows, count]. `torch.multinomial` would halt a GPU to
     look at the probabilities.
     """
     mass = probs.cumsum(-1, dtype=torch.float64)
     # To the right of equals: a token without mass is never chosen.
-    tokens = torch.searchsorted(mass, uniform * mass[:, -1:], right=True)
-    return tokens.clamp_(max=probs.shape[-1] - 1)
+    return torch.searchsorted(mass, uniform * mass[:, -1:], right=True)
