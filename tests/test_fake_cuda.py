@@ -10,6 +10,7 @@ from fake_queues import Stream
 from fake_tensors import GPU
 from fakes import tiny_llama, tiny_pair, word_tokenizer
 from test_architectures import TREE, pair_of
+from test_offload import Hasty, Rash
 
 from sequoia_core.cli import main
 from sequoia_core.decode import static_passes
@@ -20,7 +21,6 @@ from sequoia_core.decode.model import TreeModel
 from sequoia_core.decode.offload import Offload
 from sequoia_core.decode.pair import ModelPair
 from sequoia_core.decode.self_test import SelfTest, self_test
-from sequoia_core.decode.streams import Rotation
 from sequoia_core.decode.transfer import to_device
 from sequoia_core.measure import profiler
 from sequoia_core.measure.passes import step_seconds
@@ -174,21 +174,6 @@ def test_a_profiles_passes_are_waited_for_once_a_step_and_captures_are_not_timed
     # A captured pass is one operation, with those that write its inputs and take its logits.
     assert again == repeated
     assert max(repeated) < min(dynamic) / 2
-
-
-class Hasty(Rotation):
-    """Copies into a buffer that may still be computed with."""
-
-    def leave(self, layer: int) -> None:
-        pass
-
-
-class Rash(Rotation):
-    """Computes with what may still be on its way."""
-
-    def enter(self, layer: int) -> None:
-        self._fetch(layer)
-        self._fetch((layer + 1) % len(self.buffers))
 
 
 def offloaded(pair: ModelPair) -> ModelPair:

@@ -23,6 +23,16 @@ from sequoia_core.plan.modelled_plan import plan_range
 from sequoia_core.plan.optimizer import make_plan
 from sequoia_core.plan.twin import twins
 
+SHAPE = {
+    "model_type": "llama",
+    "hidden_size": 1024,
+    "intermediate_size": 2816,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 16,
+    "vocab_size": 32000,
+    "dtype": "bfloat16",
+}
+
 VECTOR = load_acceptance("bundled-t0.6")
 
 
@@ -242,16 +252,7 @@ def test_acceptance_is_named_with_the_pair_that_it_was_measured_on():
 
 
 def test_a_models_config_joins_the_shapes_under_its_own_name():
-    config = {
-        "model_type": "llama",
-        "_name_or_path": "somebody/small-llama",
-        "hidden_size": 1024,
-        "intermediate_size": 2816,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 16,
-        "vocab_size": 32000,
-        "dtype": "bfloat16",
-    }
+    config = SHAPE | {"_name_or_path": "somebody/small-llama"}
     app = upload(model_a_gpu(open_hardware()), "config.json", config)
     app.selectbox(key="target_shape").set_value("small-llama").run()
     app.selectbox(key="launch").set_value("compiled").run()

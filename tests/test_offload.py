@@ -221,16 +221,22 @@ def test_no_buffer_is_overwritten_in_use_nor_used_before_its_copy(layers):
     assert len(queues.copies) == layers + 3 * shared + (1 if shared else 0)
 
 
+class Hasty(Rotation):
+    """Copies into a buffer that may still be computed with."""
+
+    def leave(self, layer: int) -> None:
+        pass
+
+
+class Rash(Rotation):
+    """Computes with what may still be on its way."""
+
+    def enter(self, layer: int) -> None:
+        self._fetch(layer)
+        self._fetch((layer + 1) % len(self.buffers))
+
+
 def test_the_proof_finds_a_missing_wait():
-    class Hasty(Rotation):
-        def leave(self, layer: int) -> None:
-            pass
-
-    class Rash(Rotation):
-        def enter(self, layer: int) -> None:
-            self._fetch(layer)
-            self._fetch((layer + 1) % len(self.buffers))
-
     assert raced(passes(5, 3, Hasty)[0])
     assert raced(passes(5, 3, Rash)[0])
 

@@ -7,7 +7,7 @@ import pytest
 from comparisons import steady
 from streamlit.testing.v1 import AppTest
 from test_compare_page import answer, load, open_compare
-from test_hardware_page import model_a_gpu, open_hardware
+from test_hardware_page import SHAPE, model_a_gpu, open_hardware
 from test_pages import APP, errors, generate, metric, open_app, press, says
 from test_plan_page import TOY, VECTOR, open_plan, upload, verdict
 from test_run_page import upload as upload_run
@@ -26,16 +26,6 @@ from sequoia_core.measure.comparison_file import parse_comparison, to_json
 from sequoia_core.measure.summary import verdict as answers
 from sequoia_core.tree.families import k_ary
 from sequoia_core.tree.formats import to_paths
-
-SHAPE = {
-    "model_type": "llama",
-    "hidden_size": 1024,
-    "intermediate_size": 2816,
-    "num_hidden_layers": 12,
-    "num_attention_heads": 16,
-    "vocab_size": 32000,
-    "dtype": "bfloat16",
-}
 
 
 def warnings(app: AppTest) -> list[str]:
