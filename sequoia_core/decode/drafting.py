@@ -24,8 +24,8 @@ class Level:
 
     nodes: int64 [width], their places in the level, ascending; whole: they are all of it.
     visible: bool [width, expanded nodes so far], the root left out, since it is committed before.
-    source: for each child the place of
-    its draw among the pass's [width * most_children], None where all draws are taken.
+    source: for each child the place of its draw among the pass's [width * most_children], None
+    where all draws are taken.
     """
 
     nodes: Tensor

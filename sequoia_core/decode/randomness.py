@@ -77,7 +77,7 @@ class Randomness:
         return self._coins.pop()
 
     def _single(self) -> Tensor:
-        """A number in [0, 1), float64 [1, 1], on the device."""
+        """One of `_uniforms`, [1, 1]."""
         if not self._singles:
             self._singles = list(self._uniforms(AHEAD, 1, 1))
         return self._singles.pop()
