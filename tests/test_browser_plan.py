@@ -106,7 +106,7 @@ def test_a_measurement_can_be_stopped_and_the_next_one_finishes(visit):
     visitor.page.get_by_text(LOADED).wait_for(timeout=LOAD_MILLISECONDS)
     visitor.button("measure").click()
     visitor.button("measure_stop").click()
-    stopped, finished = map(visitor.page.get_by_text, ("nothing was measured", "highest repeat"))
+    stopped, finished = map(visitor.page.get_by_text, ("nothing was measured", "highest prompt"))
     expect(stopped).to_be_visible(timeout=60_000)
     expect(finished).to_have_count(0)
     visitor.button("measure").click()
